@@ -1,0 +1,1 @@
+"""Solana: program codec, transactions, RPC."""

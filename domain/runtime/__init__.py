@@ -1,0 +1,1 @@
+"""Process plumbing shared by the edges: settings, logs, wiring."""

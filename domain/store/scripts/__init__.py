@@ -1,0 +1,1 @@
+"""Lua scripts, one verb per file, loaded by name."""

@@ -1,0 +1,1 @@
+"""Everything that runs, measures or ships the service."""

@@ -1,0 +1,1 @@
+"""Killing and freezing processes under load, with a closing account."""

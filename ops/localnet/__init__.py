@@ -1,0 +1,1 @@
+"""The local chain: a Solana JSON-RPC server over LiteSVM."""

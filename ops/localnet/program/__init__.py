@@ -1,0 +1,1 @@
+"""The bundled on-chain program: C source, linker, build."""

@@ -1,0 +1,1 @@
+"""The Celery edge: cycles, control commands and the supervisor."""

@@ -1,0 +1,1 @@
+"""Real Redis, real workers, the local chain."""

@@ -1,0 +1,1 @@
+"""Fixtures, factories and servers for the tests."""

@@ -1,0 +1,1 @@
+"""No sockets, seconds."""
