@@ -1,0 +1,153 @@
+"""The documents a thread's chain owns: totals, waiting, errors, the order it carries out. Written whole by every commit.
+
+Amounts are decimal strings in JSON and ints here; a document belongs to exactly one chain (DESIGN.md 3, "Numbers in Redis").
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from domain.ids import CommandId
+from domain.operations import Outcome
+from domain.thread import OrderKind
+
+ERROR_HISTORY = 10
+TREND_LENGTH = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """What one thread's operations did. Every amount was read from a confirmed transaction. Fees are lamports."""
+
+    submitted: int = 0
+    confirmed: int = 0
+    failed_expected: int = 0
+    failed_unexpected: int = 0
+    expired: int = 0
+    recovered: int = 0
+    spent: int = 0  # base units of what the thread spends
+    received: int = 0  # base units of what its operations gave it
+    smallest: int = 0  # 0 = none yet
+    largest: int = 0
+    network_fees: int = 0
+    pool_fees: int = 0
+    rounding_loss_nano: int = 0  # swaps: floor(rem * 1e9 / r_in), in 1e-9 units of the output token
+    owed: int = 0  # put into the outbox
+    kept: int = 0  # received while sharing was off
+    empties: int = 0
+    empties_failed: int = 0
+    burned_token_a: int = 0
+    burned_token_b: int = 0
+    burned_lp_a: int = 0
+    burned_lp_b: int = 0
+
+    def counted(self, outcome: Outcome) -> Totals:
+        name = outcome.value
+        return replace(self, **{name: getattr(self, name) + 1})
+
+    def to_json(self) -> dict[str, str]:
+        return {name: str(value) for name, value in asdict(self).items() if value}
+
+    @classmethod
+    def from_json(cls, doc: dict[str, str]) -> Totals:
+        return cls(**{name: int(value) for name, value in doc.items()})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorNote:
+    """MON-74..79: one error of the history."""
+
+    at_ms: int
+    error: str  # name, for example "PoolLiquidityPaused"
+    message: str
+    category: str  # network | transaction | logic | system
+    operation_type: str
+    attempted_amount: str
+    available_balance: str
+    recovery_action: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """A person's order that the thread's own chain carries out (empty, delete, stop, start).
+
+    ``step`` and ``data`` are the chain's own memory of how far it got; ``data`` holds plain JSON, amounts as text.
+    """
+
+    kind: OrderKind
+    command_id: CommandId
+    step: int = 0
+    data: dict[str, Any] = field(default_factory=dict)
+
+    def to_text(self) -> str:
+        doc = {"kind": self.kind.value, "command": self.command_id, "step": self.step, "data": self.data}
+        return json.dumps(doc, separators=(",", ":"))
+
+    @classmethod
+    def from_text(cls, text: str) -> Order | None:
+        if not text:
+            return None
+        doc = json.loads(text)
+        return cls(kind=OrderKind(doc["kind"]), command_id=doc["command"], step=doc["step"], data=doc["data"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThreadState:
+    """A thread's document. ``balances`` are of the last snapshot, base units and lamports, keyed sol, token_a ... lp_b."""
+
+    operation_number: int = 0
+    session: Totals = Totals()
+    lifetime: Totals = Totals()
+    session_started_at_ms: int = 0
+    session_reason: str = ""
+    stopped_at_ms: int = 0
+    stop_reason: str = ""
+    last_slot: int = 0  # slot of the newest settled transaction: older snapshots are stale
+    balances: dict[str, int] = field(default_factory=dict)
+    balances_slot: int = 0
+    balances_at_ms: int = 0
+    waiting: str = ""  # reason of the wait that lasts, "" while acting
+    waiting_since_ms: int = 0
+    waits: int = 0
+    cycles: int = 0
+    consecutive_failures: int = 0
+    last_operation_at_ms: int = 0
+    last_success_at_ms: int = 0
+    last_confirm_ms: int = 0
+    fee_trend: tuple[int, ...] = ()
+    loss_trend: tuple[int, ...] = ()
+    errors: tuple[ErrorNote, ...] = ()
+    error_counts: dict[str, int] = field(default_factory=dict)
+
+    def noted(self, note: ErrorNote, limit: int = ERROR_HISTORY) -> ThreadState:
+        counts = {**self.error_counts, note.error: self.error_counts.get(note.error, 0) + 1}
+        return replace(self, errors=(*self.errors, note)[-limit:], error_counts=counts)
+
+    def to_text(self) -> str:
+        doc: dict[str, Any] = {}
+        for name in self.__dataclass_fields__:
+            value = getattr(self, name)
+            if name in ("session", "lifetime"):
+                doc[name] = value.to_json()
+            elif name == "balances":
+                doc[name] = {key: str(amount) for key, amount in value.items()}
+            elif name == "errors":
+                doc[name] = [asdict(note) for note in value]
+            elif value:
+                doc[name] = value
+        return json.dumps(doc, separators=(",", ":"))
+
+    @classmethod
+    def from_text(cls, text: str) -> ThreadState:
+        if not text:
+            return cls()
+        doc = json.loads(text)
+        doc["session"] = Totals.from_json(doc.get("session", {}))
+        doc["lifetime"] = Totals.from_json(doc.get("lifetime", {}))
+        doc["balances"] = {key: int(amount) for key, amount in doc.get("balances", {}).items()}
+        doc["errors"] = tuple(ErrorNote(**note) for note in doc.get("errors", []))
+        for name in ("fee_trend", "loss_trend"):
+            doc[name] = tuple(doc.get(name, ()))
+        return cls(**doc)
