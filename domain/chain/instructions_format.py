@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from struct import Struct
 from struct import error as StructError  # noqa: N812  # the library's class has a lower-case name
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from solders.instruction import AccountMeta, Instruction
 from solders.pubkey import Pubkey
@@ -24,13 +24,6 @@ PUBKEY: Final = "32s"
 
 class InstructionFormatError(StressError):
     """Bytes or accounts that are not the instruction they are said to be, or a value that does not fit its field."""
-
-
-class InstructionRecord(Protocol):
-    """Any record of this package; its field names are the ones its format mentions."""
-
-    @property
-    def kind(self) -> InstructionKind: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +52,20 @@ class InstructionFormat:
     def size_bytes(self) -> int:
         return self._packer.size
 
-    def encode(self, record: InstructionRecord, program_id: Pubkey, *, tail: bytes = b"") -> Instruction:
+    def encode(self, record: object, program_id: Pubkey, *, tail: bytes = b"") -> Instruction:
         """The instruction that `record` describes. Raises InstructionFormatError when a value does not fit."""
         return Instruction(program_id, self.encode_arguments(record) + tail, self.encode_accounts(record))
 
-    def encode_arguments(self, record: InstructionRecord) -> bytes:
+    def encode_arguments(self, record: object) -> bytes:
         values = [
-            bytes(getattr(record, name)) if code is PUBKEY else getattr(record, name) for name, code in self.arguments
+            bytes(getattr(record, name)) if code == PUBKEY else getattr(record, name) for name, code in self.arguments
         ]
         try:
             return self._packer.pack(self.kind, *values)
         except StructError as error:
             raise InstructionFormatError(f"{self.kind.name}: {error}") from error
 
-    def encode_accounts(self, record: InstructionRecord) -> list[AccountMeta]:
+    def encode_accounts(self, record: object) -> list[AccountMeta]:
         metas = [
             AccountMeta(
                 getattr(record, account.source) if isinstance(account.source, str) else account.source,
@@ -86,7 +79,7 @@ class InstructionFormat:
         return metas
 
     def decode(self, instruction: Instruction, *, tail_allowed: bool = False) -> dict[str, Any]:
-        """Field values by name: accounts and arguments. As strict as the program: exact lengths, exact account counts."""
+        """Field values by name: accounts and arguments. Lengths and account counts must be exact."""
         data = instruction.data
         if len(data) < self.size_bytes or (len(data) > self.size_bytes and not tail_allowed):
             raise InstructionFormatError(f"{self.kind.name} takes {self.size_bytes} bytes of data, got {len(data)}")
@@ -96,14 +89,14 @@ class InstructionFormat:
         values = self._decode_accounts(instruction.accounts)
         position = 1
         for (name, code), value in zip(self.arguments, raw, strict=True):
-            if code is PUBKEY:
+            if code == PUBKEY:
                 values[name] = Pubkey.from_bytes(value)
                 position += 32
                 continue
-            if code is BOOL and data[position] > 1:
+            if code == BOOL and data[position] > 1:
                 raise InstructionFormatError(f"{self.kind.name}: {name} is a bool, got byte {data[position]}")
             values[name] = value
-            position += 8 if code is U64 else 1
+            position += 8 if code == U64 else 1
         return values
 
     def _decode_accounts(self, metas: list[AccountMeta]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Where the Fixed Ratio Trading program and its accounts live: ids, constants, derived addresses (CONTRACT.md 1 and 2)."""
+"""Where the Fixed Ratio Trading program lives: ids, constants, derived addresses (CONTRACT.md 1 and 2)."""
 
 from __future__ import annotations
 
