@@ -1,7 +1,7 @@
 """What a chain of cycles is, how one cycle of it begins, and everything its commit writes in one atomic step.
 
 A *chain* is one self-rescheduling sequence of tasks: a stress thread, a pool's share, refill or probe, or a command.
-The store keeps one record per chain; a cycle reads it with ``begin`` and writes it whole with ``commit`` (DESIGN.md 3, 5).
+The store keeps one record per chain: read with ``begin``, written whole with ``commit`` (DESIGN.md 3, 5).
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Refusal(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Begun:
-    """A cycle that may run: the lease token, Redis' time and the record as it stands. JSON texts are the caller's own."""
+    """A cycle that may run: lease token, Redis TIME, the record as it stands. JSON texts are the caller's own."""
 
     chain_id: ChainId
     kind: ChainKind
