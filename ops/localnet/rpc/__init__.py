@@ -1,0 +1,1 @@
+"""The JSON-RPC methods by subject, and the dispatcher that calls them."""
