@@ -49,6 +49,7 @@ class Refusal(StrEnum):
     OUTBOX = "outbox"  # commit only: an owed entry is not there any more, or changed
     MEMBERS = "members"  # commit only: a required thread is no longer eligible
     OCCUPIED = "occupied"  # commit only: the chain may not end, its pool has a running thread or unpaid entries
+    POLICY = "policy"  # commit only: the pool's policy is not the expected one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

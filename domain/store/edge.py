@@ -1,0 +1,94 @@
+"""The one door to Redis: plain commands, pipelines and scripts, with Redis' errors turned into ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from types import TracebackType
+from typing import Any
+
+import redis
+from redis.exceptions import (
+    BusyLoadingError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from domain.store.errors import StoreFailed, StoreUnavailable
+from domain.store.keys import DEFAULT_PREFIX, Keys
+from domain.store.scripts import load
+
+Argument = str | bytes | int
+_PASSING = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, OutOfMemoryError, ReadOnlyError)
+_PASSING_TEXTS = ("OOM ", "MISCONF ", "LOADING ", "READONLY ", "BUSY ", "MASTERDOWN ")
+
+
+class _Translated:
+    """Redis' errors inside the block leave it as StoreUnavailable (may pass) or StoreFailed (will not)."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if not isinstance(error, RedisError):
+            return
+        passing = isinstance(error, _PASSING)
+        # inside a script the server's own error comes wrapped, its code somewhere in the text
+        if isinstance(error, ResponseError) and any(text in str(error) for text in _PASSING_TEXTS):
+            passing = True
+        if passing:
+            raise StoreUnavailable(f"Redis is not available: {error}") from error
+        raise StoreFailed(f"Redis refused: {error}") from error
+
+
+_TRANSLATED = _Translated()
+
+
+class Edge:
+    """A Redis client and the keys below one prefix. Used by the store's parts only."""
+
+    def __init__(self, client: redis.Redis, prefix: str = DEFAULT_PREFIX) -> None:
+        if not client.connection_pool.connection_kwargs.get("decode_responses"):
+            raise ValueError("the store needs a client with decode_responses=True (domain.store.client.connect)")
+        self._client: Any = client  # redis-py types every answer as a union with awaitables
+        self.keys = Keys(prefix)
+
+    def call(self, *command: Argument, **options: Any) -> Any:
+        """One command."""
+        with _TRANSLATED:
+            return self._client.execute_command(*command, **options)
+
+    def batch(self, commands: Iterable[Sequence[Argument]], *, atomic: bool = False) -> list[Any]:
+        """Several commands in one round trip, their answers in order; ``atomic`` wraps them in MULTI."""
+        with _TRANSLATED, self._client.pipeline(transaction=atomic) as pipeline:
+            for command in commands:
+                pipeline.execute_command(*command)
+            answers: list[Any] = pipeline.execute()
+            return answers
+
+    def script(self, name: str, keys: Sequence[str], args: Sequence[Argument]) -> Any:
+        """Run ``<name>.lua``; its text is sent only when Redis does not know it (after a restart)."""
+        script = load(name)
+        with _TRANSLATED:
+            try:
+                return self._client.execute_command("EVALSHA", script.sha, len(keys), *keys, *args)
+            except NoScriptError:
+                return self._client.execute_command("EVAL", script.text, len(keys), *keys, *args)
+
+
+class Part:
+    """Base of the store's parts: they share one edge."""
+
+    def __init__(self, client: redis.Redis, prefix: str = DEFAULT_PREFIX) -> None:
+        self._edge = Edge(client, prefix)
+        self._keys = self._edge.keys
+
+    @property
+    def prefix(self) -> str:
+        return self._keys.prefix
