@@ -1,0 +1,257 @@
+"""Several endpoints as one: rotation over the healthy, back-off for the others, failing over within one deadline."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from random import Random
+from threading import Lock
+from typing import Any, Final
+
+from domain.chain.errors import RpcError, RpcErrorObject, RpcThrottled, RpcUnavailable
+from domain.chain.rpc import THROTTLE_CODES, Call, RpcClient, may_repeat
+
+FAILURES_BEFORE_BACKOFF: Final = 5
+THROTTLES_BEFORE_BACKOFF: Final = 3
+QUIET_SECONDS_BEFORE_BACKOFF: Final = 1.0
+"""An endpoint that answered anybody within this time is alive: single failures are its noise, not its death."""
+
+BASE_BACKOFF_SECONDS: Final = 0.25
+MAX_BACKOFF_SECONDS: Final = 30.0
+NODE_UNHEALTHY_CODE: Final = -32005
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchAnswer:
+    """A batch's results in the order of the calls, and who gave them."""
+
+    endpoint: str
+    results: list[Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointHealth:
+    """How one endpoint is doing; `backoff_seconds` is 0 when it takes requests."""
+
+    endpoint: str
+    in_flight: int
+    consecutive_failures: int
+    consecutive_throttles: int
+    backoff_seconds: float
+    last_error: str | None
+
+
+@dataclass(slots=True, kw_only=True)
+class _Endpoint:
+    """One endpoint's state, changed only under the lock of its Endpoints."""
+
+    label: str
+    client: RpcClient
+    last_success: float
+    in_flight: int = 0
+    failures: int = 0
+    throttles: int = 0
+    backoffs: int = 0
+    resume_at: float = 0.0
+    throttled: bool = False
+    last_error: str | None = None
+
+
+class Endpoints:
+    """Thread-safe. A request goes to one endpoint; another one is asked only where asking twice is harmless.
+
+    Endpoints are named by safe URL, with a number behind it when two would have the same name.
+    """
+
+    def __init__(
+        self, clients: Sequence[RpcClient], *, rng: Random, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        if not clients:
+            raise ValueError("at least one endpoint is needed")
+        self._rng = rng
+        self._monotonic = monotonic
+        self._lock = Lock()
+        self._next = 0
+        self._endpoints: list[_Endpoint] = []
+        names: dict[str, int] = {}
+        for client in clients:
+            names[client.endpoint] = nth = names.get(client.endpoint, 0) + 1
+            label = client.endpoint if nth == 1 else f"{client.endpoint}#{nth}"
+            self._endpoints.append(_Endpoint(label=label, client=client, last_success=monotonic()))
+        self._by_label = {endpoint.label: endpoint for endpoint in self._endpoints}
+
+    def __repr__(self) -> str:
+        return f"Endpoints({', '.join(self._by_label)})"
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return tuple(self._by_label)
+
+    def call(
+        self,
+        method: str,
+        params: Sequence[Any] = (),
+        *,
+        endpoint: str | None = None,
+        timeout_seconds: float | None = None,
+    ) -> Any:
+        """One call's result; see `batch`. Raises RpcErrorObject for a refusal."""
+
+        def ask(client: RpcClient, seconds: float) -> Any:
+            return client.call(method, params, timeout_seconds=seconds)
+
+        return self._run(ask, [method], endpoint, timeout_seconds)[1]
+
+    def batch(
+        self, calls: Sequence[Call], *, endpoint: str | None = None, timeout_seconds: float | None = None
+    ) -> BatchAnswer:
+        """All calls in one request to one endpoint; `endpoint` insists on that one, without failing over.
+
+        `timeout_seconds` bounds everything, failing over included. Raises RpcTimeout, RpcThrottled, RpcUnavailable
+        when nobody gave a usable answer: the last endpoint's error, or why none was asked.
+        """
+
+        def ask(client: RpcClient, seconds: float) -> list[Any]:
+            return client.batch(calls, timeout_seconds=seconds)
+
+        label, results = self._run(ask, [call.method for call in calls], endpoint, timeout_seconds)
+        return BatchAnswer(endpoint=label, results=results)
+
+    def health(self) -> tuple[EndpointHealth, ...]:
+        now = self._monotonic()
+        with self._lock:
+            return tuple(
+                EndpointHealth(
+                    endpoint=each.label,
+                    in_flight=each.in_flight,
+                    consecutive_failures=each.failures,
+                    consecutive_throttles=each.throttles,
+                    backoff_seconds=max(0.0, each.resume_at - now),
+                    last_error=each.last_error,
+                )
+                for each in self._endpoints
+            )
+
+    def probe(self, *, timeout_seconds: float | None = None) -> tuple[EndpointHealth, ...]:
+        """Ask every endpoint for getHealth, also those in back-off: an answer brings one back at once."""
+        for each in self._endpoints:
+            seconds = each.client.timeout_seconds if timeout_seconds is None else timeout_seconds
+            with self._lock:
+                each.in_flight += 1
+            with suppress(RpcError):
+                self._ask(each, lambda client, limit: client.call("getHealth", timeout_seconds=limit), seconds)
+        return self.health()
+
+    def close(self) -> None:
+        for each in self._endpoints:
+            each.client.close()
+
+    def _run(
+        self,
+        ask: Callable[[RpcClient, float], Any],
+        methods: Sequence[str],
+        wanted: str | None,
+        timeout_seconds: float | None,
+    ) -> tuple[str, Any]:
+        started = self._monotonic()
+        tried: set[str] = set()
+        failover = wanted is None and may_repeat(methods)
+        last: RpcError | None = None
+        while True:
+            chosen = self._choose(wanted, tried, last)
+            tried.add(chosen.label)
+            limit = chosen.client.timeout_seconds if timeout_seconds is None else timeout_seconds
+            try:
+                return chosen.label, self._ask(chosen, ask, limit - (self._monotonic() - started))
+            except RpcErrorObject:
+                raise
+            except RpcError as error:
+                late = self._monotonic() - started >= limit
+                if not failover or late or len(tried) == len(self._endpoints):
+                    raise
+                last = error
+
+    def _choose(self, wanted: str | None, tried: set[str], last: RpcError | None) -> _Endpoint:
+        """Reserve a place at the next endpoint in turn, preferring those below their limit of requests in flight."""
+        now = self._monotonic()
+        with self._lock:
+            if wanted is not None:
+                if wanted not in self._by_label:
+                    raise RpcUnavailable(wanted, "there is no such endpoint")
+                turn = [self._by_label[wanted]]
+            else:
+                turn = [*self._endpoints[self._next :], *self._endpoints[: self._next]]
+                self._next = (self._next + 1) % len(self._endpoints)
+            untried = [each for each in turn if each.label not in tried]
+            usable = [each for each in untried if each.resume_at <= now]
+            if not usable:
+                raise last or self._all_backing_off(untried, now)
+            free = (each for each in usable if each.in_flight < each.client.max_connections)
+            chosen = next(free, usable[0])
+            chosen.in_flight += 1
+            return chosen
+
+    def _all_backing_off(self, endpoints: list[_Endpoint], now: float) -> RpcError:
+        first = min(endpoints, key=lambda each: each.resume_at)
+        seconds = first.resume_at - now
+        message = f"backing off for another {seconds:.2f} s after: {first.last_error}"
+        if first.throttled:
+            return RpcThrottled(first.label, message, retry_after_seconds=seconds)
+        return RpcUnavailable(first.label, message)
+
+    def _ask(self, chosen: _Endpoint, ask: Callable[[RpcClient, float], Any], seconds: float) -> Any:
+        """One attempt, booked. The place reserved by the caller is given back whatever happens."""
+        verdict: RpcError | None = None
+        try:
+            result = ask(chosen.client, seconds)
+            if type(result) is list:
+                verdict = next((each for each in result if _blames_the_node(each)), None)
+        except RpcError as error:
+            self._book(chosen, error if not isinstance(error, RpcErrorObject) or _blames_the_node(error) else None)
+            raise
+        else:
+            self._book(chosen, verdict)
+        finally:
+            with self._lock:
+                chosen.in_flight -= 1
+        return result
+
+    def _book(self, endpoint: _Endpoint, error: RpcError | None) -> None:
+        now = self._monotonic()
+        with self._lock:
+            if error is None:
+                endpoint.failures = endpoint.throttles = endpoint.backoffs = 0
+                endpoint.last_success = now
+                endpoint.resume_at = 0.0
+                endpoint.throttled = False
+                return
+            endpoint.last_error = str(error)
+            wish = error.retry_after_seconds if isinstance(error, RpcThrottled) else None
+            throttled = isinstance(error, RpcThrottled) or (
+                isinstance(error, RpcErrorObject) and error.code in THROTTLE_CODES
+            )
+            if throttled:
+                endpoint.throttles += 1
+                due = wish is not None or endpoint.throttles >= THROTTLES_BEFORE_BACKOFF
+            else:
+                endpoint.failures += 1
+                quiet = now - endpoint.last_success >= QUIET_SECONDS_BEFORE_BACKOFF
+                due = endpoint.failures >= FAILURES_BEFORE_BACKOFF and quiet
+            # Many requests fail together; only the first of them may lengthen the back-off.
+            if due and endpoint.resume_at <= now:
+                endpoint.throttled = throttled
+                endpoint.resume_at = now + self._backoff_seconds(endpoint, wish)
+
+    def _backoff_seconds(self, endpoint: _Endpoint, wish: float | None) -> float:
+        """The node's wish, or 0.25 s doubled each time; both jittered so that processes do not return together."""
+        longest = min(MAX_BACKOFF_SECONDS, BASE_BACKOFF_SECONDS * 2.0 ** min(endpoint.backoffs, 16))
+        endpoint.backoffs += 1
+        if wish is not None:
+            return min(wish, MAX_BACKOFF_SECONDS) + self._rng.uniform(0.0, BASE_BACKOFF_SECONDS)
+        return self._rng.uniform(longest / 2, longest)
+
+
+def _blames_the_node(value: object) -> bool:
+    return isinstance(value, RpcErrorObject) and (value.code in THROTTLE_CODES or value.code == NODE_UNHEALTHY_CODE)
