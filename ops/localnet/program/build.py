@@ -36,20 +36,22 @@ class BuildError(RuntimeError):
     """The compiler refused the source, or its output must not be trusted; the message says which."""
 
 
-def compiler(*arguments: str, cache: Path) -> None:
-    """Run `zig cc` in the source folder, so that no path of the checkout enters its output. Raises BuildError."""
+def compiler(*arguments: str, source: Path, cache: Path) -> None:
+    """Run `zig cc` inside `source`, so that no path of the checkout enters its output. Raises BuildError."""
     found = metadata.version("ziglang")
     if found != COMPILER_VERSION:
         raise BuildError(f"ziglang {found} is installed; the committed program was built with {COMPILER_VERSION}")
     environment = dict(os.environ) | {"ZIG_GLOBAL_CACHE_DIR": str(cache), "ZIG_LOCAL_CACHE_DIR": str(cache)}
     command = [sys.executable, "-m", "ziglang", "cc", *arguments]
-    result = subprocess.run(command, cwd=SOURCE_DIR, env=environment, capture_output=True, text=True, check=False)
+    result = subprocess.run(command, cwd=source, env=environment, capture_output=True, text=True, check=False)
     if result.returncode != 0:
         raise BuildError(f"the compiler failed:\n{result.stderr.strip()}")
 
 
 def guard(ir: str) -> None:
     """Refuse LLVM IR with a block copy or fill that is long or of variable size. Raises BuildError."""
+    if "define" not in ir:
+        raise BuildError("no function in the IR: the miscompile guard would see nothing")
     for line in ir.splitlines():
         call = _BLOCK_CALL.search(line)
         if call is None or line.startswith("declare"):
@@ -59,25 +61,27 @@ def guard(ir: str) -> None:
             raise BuildError(f"{call.group(1)} over {MAX_INLINE_BYTES} bytes or of variable size: {line.strip()}")
 
 
-def compile_program(mutant: int | None = None) -> bytes:
-    """The linked program, with seeded bug `mutant` if given. Raises BuildError, LinkError."""
+def compile_object(mutant: int | None = None, source: Path = SOURCE_DIR) -> bytes:
+    """The guarded object file of `source`/frt.c, with seeded bug `mutant` if given. Raises BuildError."""
     seeded = () if mutant is None else (f"-DMUTANT={mutant}",)
     with tempfile.TemporaryDirectory(prefix="frt-build-") as folder:
         work = Path(folder)
-        ir, obj = work / "frt.ll", work / "frt.o"
-        compiler(*_FLAGS, *seeded, "-S", "-emit-llvm", "frt.c", "-o", str(ir), cache=work / "cache")
-        text = ir.read_text()
-        if "define" not in text:
-            raise BuildError("the compiler wrote no IR, so the miscompile guard saw nothing")
-        guard(text)
-        compiler(*_FLAGS, *seeded, "-c", "frt.c", "-o", str(obj), cache=work / "cache")
-        return link(obj.read_bytes())
+        ir, obj, cache = work / "frt.ll", work / "frt.o", work / "cache"
+        compiler(*_FLAGS, *seeded, "-S", "-emit-llvm", "frt.c", "-o", str(ir), source=source, cache=cache)
+        guard(ir.read_text())
+        compiler(*_FLAGS, *seeded, "-c", "frt.c", "-o", str(obj), source=source, cache=cache)
+        return obj.read_bytes()
+
+
+def compile_program(mutant: int | None = None, source: Path = SOURCE_DIR) -> bytes:
+    """The linked program. Raises BuildError, LinkError."""
+    return link(compile_object(mutant, source))
 
 
 def build(out: Path, mutant: int | None = None) -> Path:
-    """Write the program (or mutant `mutant`) to `out` and return it.
+    """Write the program (or mutant `mutant`) to `out` and return it. Raises BuildError, LinkError.
 
-    Raises BuildError, also when a mutant's bytes equal the committed program's: such a mutant tests nothing.
+    A mutant whose bytes equal the committed program's is refused: it would measure nothing.
     """
     program = compile_program(mutant)
     if mutant is not None and program == PROGRAM_SO.read_bytes():

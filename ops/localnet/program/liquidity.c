@@ -94,7 +94,7 @@ NOINLINE u64 withdraw(const Context *c) {
     REQUIRE(c->count == 11, INVALID_ACCOUNT_DATA);
     Account *user = c->account[0], *pool_account = c->account[3], *source = c->account[7];
     u64 amount = get_u64(c->data + 33), side;
-    REQUIRE(amount != 0, INVALID_ARGUMENT);
+    if (!BUG(50)) REQUIRE(amount != 0, INVALID_ARGUMENT);
     TRY(check_signer(user));
     TRY(check_system(c->account[2], c->program_id));
     TRY(check_pool(pool_account, get_key(c->data + 41), c->program_id));

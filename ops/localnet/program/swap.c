@@ -12,7 +12,7 @@ NOINLINE u64 compute_output(const Pool *pool, u64 side_in, u64 amount_in, u64 *a
     if (!BUG(31)) REQUIRE(quotient.high == 0, E_SWAP_OVERFLOW);
     if (BUG(1) && remainder != 0) quotient.low++;
     if (BUG(2) && remainder >= ratio_in - remainder) quotient.low++;
-    REQUIRE(quotient.low != 0, INVALID_ARGUMENT);
+    if (!BUG(49)) REQUIRE(quotient.low != 0, INVALID_ARGUMENT);
     *amount_out = quotient.low;
     return OK;
 }
