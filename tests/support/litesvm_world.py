@@ -59,9 +59,9 @@ def _error_name(failed: FailedTransactionMetadata) -> str:
     found = re.search(r"Custom\((\d+)\)", text)
     if found:
         return f"Custom({found[1]})"
-    inner = getattr(failed.err(), "err", None)
-    name = re.sub(r"[({ ].*$", "", str(inner if inner is not None else failed.err()).split(".")[-1])
-    return "BorshIoError" if name.startswith("BorshIoError") else name
+    error = failed.err()
+    name = str(getattr(error, "err", error)).rsplit(".", maxsplit=1)[-1]
+    return re.match(r"(?:TransactionError)?(\w+)", name)[1]
 
 
 class World:

@@ -15,6 +15,7 @@ from tests.support.contract_model.state import (
     FLAG_LIQUIDITY_PAUSED,
     FLAG_OWNER_ONLY,
     FLAG_SWAPS_PAUSED,
+    STATE_FROZEN,
     Account,
     Mint,
     PoolState,
@@ -175,7 +176,7 @@ class Ledger:
         """All invariants of the state, and those that compare it with the state before."""
         balances: dict[bytes, int] = defaultdict(int)
         for account in accounts.values():
-            if account.owner == TOKEN_PROGRAM and len(account.data) == 165:
+            if account.owner == TOKEN_PROGRAM and len(account.data) == 165 and account.data[108] <= STATE_FROZEN:
                 token = TokenAccount.parse(account.data)
                 balances[token.mint] += token.amount
         for mint, total in balances.items():
