@@ -207,6 +207,8 @@ class RpcClient:
 
     def _post(self, body: bytes, deadline: float, *, repeatable: bool) -> HttpAnswer:
         if os.getpid() != self._pid:
+            # A forked child must not use its parent's sockets: both would read from one stream.
+            self.close()
             self._open_pool()
         slots = self._slots
         if not slots.acquire(timeout=max(deadline - self._monotonic(), 0.0)):
@@ -255,7 +257,6 @@ class RpcClient:
             connection.close()
 
     def _open_pool(self) -> None:
-        # A forked child must not use its parent's sockets: both would read from one stream.
         self._pid = os.getpid()
         self._idle: deque[Connection] = deque()
         self._slots = BoundedSemaphore(self.max_connections)
