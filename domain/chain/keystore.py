@@ -98,6 +98,8 @@ def load_sealing_key(path: Path, *, create: bool = False) -> bytes:
     except FileNotFoundError:
         if not create:
             raise KeystoreError(f"the sealing key file {path} does not exist") from None
+    except OSError as error:
+        raise KeystoreError(f"the sealing key file {path} cannot be read: {error.strerror}") from error
     _create_sealing_key(path)
     return _read_sealing_key(path)
 
@@ -111,8 +113,8 @@ def read_keypair_file(path: Path) -> Keypair:
     try:
         values = json.loads(text)
     except ValueError:
-        # The decoder's own error carries the document, and with it the key: nothing of it goes on.
-        raise KeystoreError(f"the wallet file {path} is not JSON") from None
+        # The decoder's own error carries the document, and with it the key: not even as a context may it go on.
+        values = None
     if (
         not isinstance(values, list)
         or len(values) != _KEYPAIR_BYTES
@@ -131,7 +133,7 @@ def _check_owner(raw: bytes, address: Address) -> None:
 
 
 def _read_sealing_key(path: Path) -> bytes:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
         mode = os.fstat(file.fileno()).st_mode
         if not stat.S_ISREG(mode) or mode & 0o077:
