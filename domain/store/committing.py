@@ -14,6 +14,7 @@ from domain.thread import OrderKind, ThreadStatus
 
 Write = tuple[Argument, ...]
 LOW_REASONS = ("sol", "token")
+CHUNK = 2_000  # arguments per write: Lua cannot unpack more than about 8,000, and fails in the midst of its writes
 
 
 def commit_arguments(keys: Keys, commit: Commit) -> tuple[list[str], list[Argument]]:
@@ -101,18 +102,14 @@ def _writes(keys: Keys, commit: Commit, status: ThreadStatus) -> list[Write]:
     writes += [("XADD", journal, "*", "e", line) for line in commit.journal]
     writes += [("RPUSH", keys.named("faults"), fault) for fault in commit.faults]
     writes += [("SET", keys.signature(sig), "1", "PX", SIGNATURE_TTL_MS) for sig in commit.signatures]
-    if commit.outbox_take:
-        writes.append(("HDEL", keys.outbox(pool), *(entry for entry, _ in commit.outbox_take)))
-    if commit.outbox_put:
-        writes.append(("HSET", keys.outbox(pool), *_flat(commit.outbox_put)))
-    if commit.records:
-        writes.append(("HSET", keys.ledger(pool), *_flat(commit.records)))
+    writes += _chunked("HDEL", keys.outbox(pool), [entry for entry, _ in commit.outbox_take])
+    writes += _chunked("HSET", keys.outbox(pool), _flat(commit.outbox_put))
+    writes += _chunked("HSET", keys.ledger(pool), _flat(commit.records))
     if commit.policy is not None:
         writes.append(("HSET", keys.named("policies"), pool, commit.policy))
     if commit.low:
         writes.append(("SADD", keys.low(pool), *(f"{begun.chain_id}|{reason}" for reason in commit.low)))
-    if commit.low_served:
-        writes.append(("SREM", keys.low(pool), *commit.low_served))
+    writes += _chunked("SREM", keys.low(pool), commit.low_served)
     writes += [("HINCRBY", keys.counters(name), field, by) for name, field, by in commit.counts]
     if commit.answer is not None:
         command_id, answer = commit.answer
@@ -175,6 +172,11 @@ def _burial(keys: Keys, commit: Commit) -> list[Write]:
     if direction is not None:
         writes.append(("DEL", keys.swap_slot(pool, direction)))
     return writes
+
+
+def _chunked(command: str, key: str, args: Sequence[str]) -> list[Write]:
+    """One write per CHUNK arguments (an even number, so that pairs stay together); none without arguments."""
+    return [(command, key, *args[start : start + CHUNK]) for start in range(0, len(args), CHUNK)]
 
 
 def _flat(pairs: Sequence[tuple[str, str]]) -> list[str]:
