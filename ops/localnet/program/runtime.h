@@ -73,7 +73,8 @@ NOINLINE i64 unix_now(void) {
     return clock[4];
 }
 
-/* Rent-exempt minimum of `size` bytes: (128 + size) * lamports per byte-year * threshold (a double, split by hand). */
+/* Rent-exempt minimum of `size` bytes: (128 + size) * lamports per byte-year * threshold. The threshold is a double,
+ * split by hand; the product is exact where the runtime's is: for thresholds of few bits, as every cluster has. */
 NOINLINE u64 rent_minimum(u64 size) {
     u64 rent[3];
     if (sol_get_rent_sysvar(rent) != OK) abort();
