@@ -11,7 +11,6 @@ from random import Random
 
 import pytest
 
-from tests.support.contract_model.addresses import PROGRAM_ID
 from tests.support.contract_model.disturbances import damage, describe, outside_action, place_decoys
 from tests.support.contract_model.invariants import Ledger
 from tests.support.contract_model.market import USERS, Market
@@ -52,12 +51,14 @@ class History:
         self.ledger = Ledger()
         self.market = Market(self.world, self.random)
         self.results: Counter[tuple[int, str | None]] = Counter()
+        self.last: Instruction | None = None
         self.world.initialize()
         place_decoys(self.world)
         for instruction in self.market.open():
             assert self.send(instruction) is None
 
     def send(self, instruction: Instruction, fee_payer: bytes = FEE_PAYER) -> str | None:
+        self.last = instruction
         before = dict(self.world.model.accounts)
         error = self.world.run(instruction, fee_payer)
         self.ledger.observe(instruction, error, before, self.world.model.accounts)
@@ -95,7 +96,8 @@ def test_random_history_agrees_with_the_model(seed):
         try:
             history.step()
         except AssertionError as failure:
-            raise AssertionError(f"seed {seed}, operation {number}: {failure}") from failure
+            sent = describe(history.last) if history.last else ""
+            raise AssertionError(f"seed {seed}, operation {number}: {failure}\n{sent}") from failure
     history.world.assert_equal_accounts()
     TOTALS.update(history.results)
 
@@ -109,4 +111,6 @@ def test_histories_meet_every_kind_of_result():
         (kind, error) for kind, errors in EXPECTED_RESULTS.items() for error in errors if not TOTALS[kind, error]
     }
     assert not missing
-    assert sum(count for (kind, error), count in TOTALS.items() if error is None and kind in {2, 3, 4}) > OPERATIONS // 5
+    assert (
+        sum(count for (kind, error), count in TOTALS.items() if error is None and kind in {2, 3, 4}) > OPERATIONS // 5
+    )

@@ -5,6 +5,7 @@ Signature checks and the blockhash check are off, so keys are plain 32-byte labe
 
 from __future__ import annotations
 
+import os
 import re
 import struct
 from collections.abc import Iterable
@@ -43,7 +44,11 @@ from tests.support.contract_model.state import (
     rent_minimum,
 )
 
-PROGRAM_FILE = Path(__file__).resolve().parents[2] / "ops" / "localnet" / "program" / "frt.so"
+# Another build, such as one with a seeded bug, can take the place of the committed program.
+PROGRAM_FILE = Path(
+    os.environ.get("FRT_TEST_PROGRAM")
+    or Path(__file__).resolve().parents[2] / "ops" / "localnet" / "program" / "frt.so"
+)
 START_TIME = 1_700_000_000
 
 FEE_PAYER = bytes([0xFE]) * 32

@@ -32,6 +32,7 @@ SHORT_TOKEN = key_of(0x90, 1)
 LONG_TOKEN = key_of(0x90, 2)
 FOREIGN_TOKEN = key_of(0x90, 3)
 BROKEN_TOKEN = key_of(0x90, 4)
+DELEGATE = key_of(0x90, 6)
 FOREIGN_POOL = key_of(0x90, 5)
 FIXED_KEYS = (
     SYSTEM_STATE,
@@ -122,7 +123,7 @@ def _change_account_count(market: Market, instruction: Instruction) -> Instructi
 def _change_data(market: Market, instruction: Instruction) -> Instruction:
     random, data = market.random, bytearray(instruction.data)
     kind = random.randrange(4)
-    if kind == 0:
+    if kind == 0 and data:
         del data[random.randrange(len(data)) :]
     elif kind == 1:
         data += random.randbytes(random.randint(1, 3))
@@ -212,7 +213,7 @@ def _change_token_account(market: Market) -> None:
     if change == 0:
         token.state = STATE_FROZEN
     elif change in {1, 2}:
-        token.delegate = USERS[1]
+        token.delegate = DELEGATE
         token.delegated_amount = random.choice((0, 1, U64_MAX))
     elif change == 3:
         token.close_authority = USERS[2]
@@ -246,5 +247,3 @@ def describe(instruction: Instruction) -> str:
     """One line with everything needed to send the instruction again."""
     metas = " ".join(f"{meta.key.hex()}{'S' * meta.signer}{'W' * meta.writable}" for meta in instruction.metas)
     return f"program {instruction.program.hex()[:8]} data {instruction.data.hex()} accounts {metas}"
-
-

@@ -6,7 +6,13 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tests.support.contract_model.addresses import MAIN_TREASURY, PROGRAM_ID, SYSTEM_PROGRAM, SYSTEM_STATE, TOKEN_PROGRAM
+from tests.support.contract_model.addresses import (
+    MAIN_TREASURY,
+    PROGRAM_ID,
+    SYSTEM_PROGRAM,
+    SYSTEM_STATE,
+    TOKEN_PROGRAM,
+)
 from tests.support.contract_model.administration import PROTECTED_POOL_LAMPORTS
 from tests.support.contract_model.creation import REGISTRATION_FEE
 from tests.support.contract_model.runtime import Instruction
@@ -96,7 +102,9 @@ class Ledger:
         keys = [meta.key for meta in instruction.metas]
         if kind == 1:
             state = PoolState.parse(after[keys[3]].data)
-            decimals = {side: Mint.parse(after[getattr(state, f"lp_token_{side}_mint")].data).decimals for side in SIDES}
+            decimals = {
+                side: Mint.parse(after[getattr(state, f"lp_token_{side}_mint")].data).decimals for side in SIDES
+            }
             self.histories[keys[3]] = History(created=after[keys[3]].data, lp_decimals=decimals)
             assert after[MAIN_TREASURY].lamports - before[MAIN_TREASURY].lamports == REGISTRATION_FEE
         elif kind in {2, 3}:
