@@ -118,10 +118,11 @@ def test_swap_arithmetic_on_chain_equals_python_integers():
 @pytest.mark.parametrize(
     ("rest", "reserve", "liquidity", "swap", "booked"),
     [
-        # CONTRACT.md 3.12's vector, then an odd lamport to each bucket.
+        # CONTRACT.md 3.12's vector, then an odd lamport for the swap bucket, for the liquidity bucket and at a tie.
         (13_271_500, 17_210_860, 13_000_000, 271_500, (12_986_365, 271_215)),
         (1001, 3_953_280 + 500, 501, 500, (250, 250)),
         (999, 3_953_280 + 500, 399, 600, (200, 300)),
+        (1000, 3_953_280 + 501, 500, 500, (251, 250)),
     ],
 )
 def test_consolidation_splits_as_the_contract_says(rest, reserve, liquidity, swap, booked):

@@ -44,6 +44,12 @@ def source_of(folder: Path, text: str) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def small_object(tmp_path_factory) -> bytes:
+    folder = tmp_path_factory.mktemp("small")
+    return compile_object(source=source_of(folder, "u64 entrypoint(u64 *in) { return in[0] + in[1]; }"))
+
+
 # ---- reproducibility ----
 
 
@@ -131,6 +137,12 @@ def test_a_long_copy_in_c_does_not_build(tmp_path):
         compile_object(source=source_of(tmp_path, text))
 
 
+def test_a_frame_above_4096_bytes_does_not_build(tmp_path):
+    text = "u64 use(u8 *); u64 entrypoint(u64 *in) { u8 b[5000]; b[in[0]] = 1; return b[in[1]]; }"
+    with pytest.raises(BuildError, match="stack"):
+        compile_object(source=source_of(tmp_path, text))
+
+
 # ---- the linker ----
 
 
@@ -167,12 +179,11 @@ def test_linker_refuses(tmp_path, text, reason):
         (0xBF, 8, "sign-extending move"),
     ],
 )
-def test_linker_refuses_instructions_outside_v0(tmp_path, code, offset, what):
-    obj = compile_object(source=source_of(tmp_path, "u64 entrypoint(u64 *in) { return in[0] + in[1]; }"))
-    section = next(s for s in parse_object(obj).sections if s.name == ".text")
-    at = obj.index(section.data)
-    patched = obj[:at] + struct.pack("<BBh", code, 0, offset) + obj[at + 4 :]
-    assert link(obj)
+def test_linker_refuses_instructions_outside_v0(small_object, code, offset, what):
+    section = next(s for s in parse_object(small_object).sections if s.name == ".text")
+    at = small_object.index(section.data)
+    patched = small_object[:at] + struct.pack("<BBh", code, 0, offset) + small_object[at + 4 :]
+    assert link(small_object)
     with pytest.raises(LinkError, match="instruction 0"):
         link(patched)
 

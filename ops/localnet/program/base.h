@@ -11,7 +11,8 @@ typedef _Bool bool;
 #define false 0
 #define U64_MAX 0xffffffffffffffffULL
 
-/* BUG(n) is a constant: without -DMUTANT no trace of a seeded bug reaches the object file. */
+/* BUG(n) is a constant: without -DMUTANT no trace of a seeded bug reaches the object file.
+ * What each number does wrong is said in mutants.py. */
 #ifndef MUTANT
 #define MUTANT 0
 #endif

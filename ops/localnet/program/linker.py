@@ -38,8 +38,7 @@ SHF_WRITE, SHF_ALLOC, SHF_EXEC = 1, 2, 4
 HEADER_SIZE = 64 + 3 * 56
 
 # Byte codes of SBPFv0 without ALU32 (v0 sign-extends where the compiler assumes zero-extension) and without callx.
-_ALU64 = {base | source for base in (*range(0x07, 0xB0, 0x10), 0xB7, 0xC7) for source in (0, 8)} - {0x8F}
-_ALU64 = {code for code in _ALU64 if code & 7 == 7}
+_ALU64 = {base | source for base in range(0x07, 0xD0, 0x10) for source in (0, 8)} - {0x8F}
 _BYTE_ORDER = {0xD4, 0xDC}
 _JUMPS = {base | source for base in (*range(0x15, 0x80, 0x10), *range(0xA5, 0xE0, 0x10)) for source in (0, 8)} | {0x05}
 _MEMORY = {0x18, 0x61, 0x69, 0x71, 0x79, 0x62, 0x6A, 0x72, 0x7A, 0x63, 0x6B, 0x73, 0x7B}
@@ -62,7 +61,7 @@ class _Layout:
 
 
 def link(data: bytes) -> bytes:
-    """Return the shared object of the relocatable object `data`. Raises LinkError."""
+    """Return the shared object of the relocatable object `data`. Raises LinkError, ObjectError."""
     obj = parse_object(data)
     layout = _place(obj)
     image = bytearray(layout.end)
