@@ -146,6 +146,25 @@ def test_five_failures_in_a_row_bring_a_back_off_but_only_after_a_quiet_second(c
     assert health_of(endpoints, "a").consecutive_failures == 0
 
 
+def test_requests_that_fail_together_lengthen_the_back_off_once(clock):
+    node = Node("a", fails=down(), max_connections=50)
+    endpoints = build(clock, node)
+    clock.now += 2
+    fail(endpoints, 4)
+    depth = 10
+
+    def others_are_under_way():
+        nonlocal depth
+        depth -= 1
+        if depth > 0:
+            fail(endpoints, 1)
+
+    node.while_asked = others_are_under_way
+    fail(endpoints, 1)
+    assert health_of(endpoints, "a").consecutive_failures == 14
+    assert 0 < health_of(endpoints, "a").backoff_seconds < 0.25
+
+
 def test_an_endpoint_in_back_off_is_passed_over(clock):
     bad, good = Node("a", fails=down()), Node("b")
     endpoints = build(clock, bad, good)

@@ -91,6 +91,11 @@ def test_each_pool_number_sits_at_its_documented_offset(field, offset):
     assert layouts.decode_pool_state(patched) == replace(layouts.decode_pool_state(GOLDEN_POOL), **{field: value})
 
 
+def test_the_pool_s_timestamp_is_signed():
+    patched = GOLDEN_POOL[:334] + b"\xff" * 8 + GOLDEN_POOL[342:]
+    assert layouts.decode_pool_state(patched).last_consolidation_at == -1
+
+
 @pytest.mark.parametrize(("field", "first", "last"), [("zero_token_fees", 278, 309), ("zero_tail", 358, 437)])
 def test_bytes_that_must_stay_zero_are_kept_for_the_check(field, first, last):
     for offset in (first, last):

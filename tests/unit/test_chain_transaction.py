@@ -65,14 +65,16 @@ def test_limits_the_runtime_would_alter_are_refused(base, number):
 
 
 def test_several_signers_sign_in_the_message_s_order():
-    instructions = [transfer(source=OTHER), transfer()]
-    signed = build_transaction(
-        payer=PAYER, instructions=instructions, blockhash=BLOCKHASH, compute_units=None, signers=[OTHER]
-    )
-    parsed = Transaction.from_bytes(signed.wire)
-    parsed.verify()
-    assert len(parsed.signatures) == 2
-    assert str(parsed.signatures[0]) == signed.signature
+    third = Keypair.from_seed(b"\x04" * 32)
+    instructions = [transfer(source=each) for each in (third, OTHER, PAYER)]
+    for signers in ([OTHER, third], [third, OTHER], [PAYER, third, OTHER]):
+        signed = build_transaction(
+            payer=PAYER, instructions=instructions, blockhash=BLOCKHASH, compute_units=None, signers=signers
+        )
+        parsed = Transaction.from_bytes(signed.wire)
+        parsed.verify()
+        assert len(parsed.signatures) == 3
+        assert str(parsed.signatures[0]) == signed.signature
 
 
 def test_a_missing_and_a_superfluous_signer_are_named():
