@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from domain.chains import ChainKind, Commit
-from domain.ids import PoolId
+from domain.ids import CommandId, PoolId
 from domain.state import Order
 from domain.store.edge import Argument
 from domain.store.keys import COMMAND_TTL_MS, FAREWELL_TTL_MS, SIGNATURE_TTL_MS, Keys
@@ -123,9 +123,9 @@ def _writes(keys: Keys, commit: Commit, status: ThreadStatus) -> list[Write]:
     return writes
 
 
-def answer_writes(keys: Keys, command_id: str, answer: str, now_ms: int) -> list[Write]:
+def answer_writes(keys: Keys, command_id: CommandId, answer: str, now_ms: int) -> list[Write]:
     """A command's answer, its waiters woken. Two elements: the list never runs empty while waiters turn it round."""
-    command, done = f"{keys.prefix}command:{command_id}", f"{keys.prefix}done:{command_id}"
+    command, done = keys.command(command_id), keys.done(command_id)
     return [
         ("HSET", command, "answer", answer, "done_ms", now_ms),
         ("PEXPIRE", command, COMMAND_TTL_MS),

@@ -55,7 +55,7 @@ FAMILIES: tuple[Family, ...] = (
     _family("revival:{}", "string", Life.TTL, "generation:seq:count:at_ms of the chain's revivals, for back-off"),
     _family("due", "zset", Life.PERMANENT, "live chain -> due time, Redis ms: the schedule's truth"),
     _family("threads", "zset", Life.PERMANENT, "thread id -> its index in the run"),
-    _family("numbers", "hash", Life.PERMANENT, "last thread number by kind, and 'index': last thread index"),
+    _family("numbers", "hash", Life.PERMANENT, "last thread number by kind, and 'index': the next thread's index"),
     _family("tombstones", "hash", Life.PERMANENT, "deleted thread -> JSON of its config and last state"),
     _family("wallets", "hash", Life.PERMANENT, "thread -> sealed key, 'v1:...'"),
     _family("swap-slot:{}:{}", "string", Life.PERMANENT, "pool and direction -> the one swap thread"),

@@ -49,7 +49,8 @@ class ThreadStore(ChainStore):
         if status in (ThreadStatus.RUNNING, ThreadStatus.DELETED):
             raise ValueError("a thread starts by an order")
         direction = config.direction
-        keys = [self._keys.chain(config.thread_id), *map(self._keys.named, ("threads", "wallets", "tombstones"))]
+        names = ("threads", "wallets", "tombstones", "numbers")
+        keys = [self._keys.chain(config.thread_id), *map(self._keys.named, names)]
         if direction is not None:
             keys.append(self._keys.swap_slot(config.pool_id, direction))
         args: list[str | bytes | int] = [
