@@ -47,6 +47,9 @@ class Totals:
         name = outcome.value
         return replace(self, **{name: getattr(self, name) + 1})
 
+    def plus(self, **amounts: int) -> Totals:
+        return replace(self, **{name: getattr(self, name) + amount for name, amount in amounts.items()})
+
     def to_json(self) -> dict[str, str]:
         return {name: str(value) for name, value in asdict(self).items() if value}
 
@@ -124,6 +127,28 @@ class ThreadState:
     def noted(self, note: ErrorNote, limit: int = ERROR_HISTORY) -> ThreadState:
         counts = {**self.error_counts, note.error: self.error_counts.get(note.error, 0) + 1}
         return replace(self, errors=(*self.errors, note)[-limit:], error_counts=counts)
+
+    def session_begun(self, now_ms: int, *, reason: str) -> ThreadState:
+        """A new session: its statistics start at zero, the lifetime's go on."""
+        return replace(
+            self,
+            session=Totals(),
+            session_started_at_ms=now_ms,
+            session_reason=reason,
+            stopped_at_ms=0,
+            stop_reason="",
+            waiting="",
+            waiting_since_ms=0,
+            consecutive_failures=0,
+        )
+
+    def plus(self, **amounts: int) -> ThreadState:
+        """Both totals with the amounts added."""
+        return replace(self, session=self.session.plus(**amounts), lifetime=self.lifetime.plus(**amounts))
+
+    def waited(self, reason: str, now_ms: int) -> ThreadState:
+        since = self.waiting_since_ms if self.waiting == reason else now_ms
+        return replace(self, waiting=reason, waiting_since_ms=since, waits=self.waits + 1)
 
     def to_text(self) -> str:
         doc: dict[str, Any] = {}

@@ -1,0 +1,45 @@
+"""Builds store and chain from the settings: the only place that knows which class stands behind them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+from solders.pubkey import Pubkey
+
+from domain.chain.build import PoolOf
+from domain.chain.endpoints import Endpoints
+from domain.chain.gateway import SolanaChain
+from domain.chain.keyring import Keyring
+from domain.chain.rpc import RpcClient
+from domain.chain.keystore import Sealer, load_sealing_key, read_keypair_file
+from domain.ids import Address
+from domain.runtime.settings import Settings
+from domain.store.client import connect
+from domain.store.gateway import RedisStore
+
+SealedOf = Callable[[Address], str | None]
+
+
+def build_store(settings: Settings) -> RedisStore:
+    return RedisStore(connect(settings.redis_url), prefix=settings.redis_prefix)
+
+
+def build_keyring(settings: Settings, sealed_of: SealedOf) -> Keyring:
+    """Raises StressError when the core wallet or the sealing key cannot be read."""
+    sealer = Sealer(load_sealing_key(settings))
+    return Keyring(read_keypair_file(settings.core_wallet), sealer, sealed_of)
+
+
+def build_chain(
+    settings: Settings, sealed_of: SealedOf, pool_of: PoolOf, monotonic_ms: Callable[[], int]
+) -> SolanaChain:
+    clients = [RpcClient(url, timeout_seconds=settings.rpc_timeout_ms / 1000) for url in settings.rpc_urls]
+    endpoints = Endpoints(clients, rng=random.Random())
+    return SolanaChain(
+        endpoints,
+        Pubkey.from_string(settings.program_id),
+        build_keyring(settings, sealed_of),
+        pool_of,
+        monotonic_ms,
+    )

@@ -1,0 +1,202 @@
+"""One step of a command: settle its open transaction, then let the method go on (DESIGN.md 4, "Control commands").
+
+A command never waits inside a task: it commits, reschedules itself and is resumed, by whichever worker.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from domain.chain.gateway import ChainUnreachableError, Want
+from domain.contract_errors import error_name
+from domain.errors import CommandCode, CommandError
+from domain.expiry import Expired, Landed, Pending, resolve
+from domain.facts import Observation, Receipt
+from domain.ids import Address, CommandId
+from domain.operations import Intent, Operation, Outcome
+from domain.settle import settle_payment
+from tasks.draft import Draft, open_intents, operation_id
+from tasks.walk import Cycle
+
+POLL_MS = 200
+MAX_ATTEMPTS = 5
+
+
+@dataclass(slots=True, kw_only=True)
+class Progress:
+    """A command's document. ``data`` is the method's own memory: plain JSON, amounts as text, keys sealed."""
+
+    operation_number: int = 0
+    attempts: int = 0
+    last_slot: int = 0
+    data: dict[str, Any] = field(default_factory=dict)
+
+    def to_text(self) -> str:
+        doc = {
+            "operation_number": self.operation_number,
+            "attempts": self.attempts,
+            "last_slot": self.last_slot,
+            "data": self.data,
+        }
+        return json.dumps(doc, separators=(",", ":"))
+
+    @classmethod
+    def from_text(cls, text: str) -> Progress:
+        return cls(**json.loads(text)) if text else cls()
+
+
+class Command:
+    """One step of one command. ``receipt`` is the outcome of the transaction that the step before sent, if any."""
+
+    def __init__(self, cycle: Cycle) -> None:
+        self.cycle = cycle
+        self.begun = cycle.begun
+        self.runtime = cycle.runtime
+        config = json.loads(cycle.begun.config)
+        self.command_id = CommandId(config["command"])
+        self.method: str = config["method"]
+        self.params: dict[str, Any] = config["params"]
+        self.progress = Progress.from_text(cycle.begun.state)
+        self.draft = Draft(next_ms=POLL_MS)
+        self.receipt: Receipt | None = None
+        self.expired = False
+        self.unanswered = False
+
+    @property
+    def data(self) -> dict[str, Any]:
+        return self.progress.data
+
+    @property
+    def core(self) -> Address:
+        return self.runtime.chain.keyring.core_address
+
+    def settle(self) -> None:
+        """Look for the outcome of the open intent; ``pending`` tells whether there is still one."""
+        for intent in open_intents(self.begun):
+            seen = self.observe(signatures=(intent,))
+            if seen is None:
+                self.draft.intents.append(intent)
+                continue
+            resolution, updated = resolve(intent, seen.lookups[intent.signature], seen)
+            match resolution:
+                case Landed(receipt=receipt):
+                    self._book(intent, receipt)
+                case Expired():
+                    self.expired = True
+                    self.draft.note("settled", intent, at_ms=self.cycle.now_ms, outcome=Outcome.EXPIRED.value)
+                    self.draft.count("operations", f"{intent.kind.value}.expired")
+                case Pending(resend=resend):
+                    self.draft.intents.append(updated)
+                    if resend:
+                        self.draft.resend.append(updated)
+                case _:
+                    self.draft.intents.append(updated)
+
+    def _book(self, intent: Intent, receipt: Receipt) -> None:
+        self.receipt = receipt
+        self.progress.last_slot = receipt.slot
+        settlement = settle_payment(intent, receipt, None)
+        self.draft.add_faults(settlement.faults)
+        self.draft.note(
+            "settled",
+            intent,
+            at_ms=self.cycle.now_ms,
+            slot=receipt.slot,
+            outcome=settlement.outcome.value,
+            error=settlement.error,
+            fee=str(receipt.fee),
+            cu=receipt.compute_units,
+        )
+        self.draft.count("operations", f"{intent.kind.value}.{settlement.outcome.value}")
+
+    @property
+    def pending(self) -> bool:
+        return bool(self.draft.intents)
+
+    def observe(self, addresses: tuple[Address, ...] = (), signatures: tuple[Intent, ...] = ()) -> Observation | None:
+        """None when the chain gave no usable answer: ask again in the next step."""
+        past = [intent for intent in signatures if intent.past_expiry_slot is not None]
+        want = Want(
+            addresses=addresses,
+            signatures=tuple(intent.signature for intent in signatures),
+            since_slot=self.progress.last_slot,
+            history_from=past[0].prepared_slot if past else None,
+            endpoint=past[0].past_expiry_endpoint if past else None,
+        )
+        try:
+            return self.runtime.chain.observe(want)
+        except ChainUnreachableError as error:
+            self.unanswered = True
+            self.data["unreachable"] = str(error)
+            return None
+
+    def send(self, operation: Operation, *, slot: int = 0) -> None:
+        """Prepare one transaction; it is sent after the commit, its outcome is there in a later step."""
+        self.progress.operation_number += 1
+        number = self.progress.operation_number
+        now_ms = self.cycle.now_ms
+        intent = self.runtime.chain.prepare(
+            operation, operation_id(self.begun, number), number, now_ms=now_ms, slot=slot
+        )
+        self.draft.add_intent(intent, operation, now_ms)
+
+    def landed(self) -> Receipt | None:
+        """The transaction of this step: its receipt when it succeeded, None when it expired and is to be sent again.
+
+        Raises CommandError CONTRACT_REFUSED when it failed, or when it expired too often.
+        """
+        if self.receipt is None:
+            self.progress.attempts += 1
+            if self.progress.attempts > MAX_ATTEMPTS:
+                raise CommandError(
+                    CommandCode.CHAIN_UNREACHABLE, f"the transaction expired {MAX_ATTEMPTS} times without landing"
+                )
+            return None
+        if self.receipt.error is not None:
+            error = self.receipt.error
+            name = error_name(None, error.code)
+            raise CommandError(
+                CommandCode.CONTRACT_REFUSED,
+                f"the transaction failed with {error.code}",
+                {"code": error.code, "name": name, "instruction": error.index, "signature": self.receipt.signature},
+            )
+        return self.receipt
+
+    def answer(self, result: dict[str, Any]) -> None:
+        self._end({"ok": result})
+
+    def hand_over(self) -> None:
+        """Another chain carries the command out and answers it."""
+        self.draft.next_ms = None
+
+    def fail(self, error: CommandError) -> None:
+        self._end({"error": {"code": int(error.code), "message": str(error), "data": error.data}})
+
+    def _end(self, document: dict[str, Any]) -> None:
+        self.draft.answer = (self.command_id, json.dumps(document, separators=(",", ":")))
+        self.draft.next_ms = None
+
+
+Handler = Callable[[Command], None]
+
+
+def command_cycle(cycle: Cycle) -> Draft:
+    from tasks.control.methods import HANDLERS
+
+    command = Command(cycle)
+    if cycle.runtime.store.command_answer(command.command_id) is not None:
+        command.hand_over()  # answered already: this is a redelivery
+    else:
+        command.settle()
+        if not command.pending:
+            try:
+                HANDLERS[command.method](command)
+            except ChainUnreachableError as error:
+                command.data["unreachable"] = str(error)
+            except CommandError as error:
+                command.fail(error)
+    command.draft.state = command.progress.to_text()
+    return command.draft

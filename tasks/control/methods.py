@@ -1,0 +1,34 @@
+"""Method name -> the code that carries it out."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tasks.control.admin import consolidate_pool_fees, pause_pool, set_swap_owner_only, unpause_pool, update_pool_fees
+from tasks.control.commands import Handler
+from tasks.control.pools import create_pool
+from tasks.control.threads import (
+    create_deposit_thread,
+    create_swap_thread,
+    create_withdrawal_thread,
+    delete_thread,
+    empty_thread,
+    start_thread,
+    stop_thread,
+)
+
+HANDLERS: Final[dict[str, Handler]] = {
+    "create_pool": create_pool,
+    "create_deposit_thread": create_deposit_thread,
+    "create_withdrawal_thread": create_withdrawal_thread,
+    "create_swap_thread": create_swap_thread,
+    "start_thread": start_thread,
+    "stop_thread": stop_thread,
+    "empty_thread": empty_thread,
+    "delete_thread": delete_thread,
+    "pause_pool": pause_pool,
+    "unpause_pool": unpause_pool,
+    "set_swap_owner_only": set_swap_owner_only,
+    "update_pool_fees": update_pool_fees,
+    "consolidate_pool_fees": consolidate_pool_fees,
+}

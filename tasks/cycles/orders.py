@@ -1,0 +1,265 @@
+"""A person's order, carried out by the thread's own chain so that no cycle can run beside it: stop, empty, delete.
+
+Empty: settle what is open, take the thread out of the sharing, operate with everything, burn what came and what is
+left (DESIGN.md 16, 1). Delete: the same, then close the token accounts and give the SOL back to the core wallet.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any
+
+from domain.chains import ChainKind, pool_chain_id
+from domain.cycle import whole_balance
+from domain.facts import Observation
+from domain.operations import Burn, CloseTokenAccount, Operation, OperationKind, SolTransfer
+from domain.pool import Asset
+from domain.state import Order
+from domain.thread import OrderKind, ThreadStatus
+
+if TYPE_CHECKING:
+    from tasks.cycles.thread import ThreadCycle
+
+ORDER_DELAY_MS = 200  # an order bypasses the cadence (EMP-10)
+
+
+class Step(IntEnum):
+    ISOLATE = 0
+    OPERATE = 1
+    BURN = 2
+    FINISH = 3
+    SWEEP = 4
+    REMOVE = 5
+
+
+def order_cycle(thread: ThreadCycle, order: Order, seen: Observation) -> None:
+    """Take the order one step further. Open intents always settle first."""
+    thread.draft.next_ms = ORDER_DELAY_MS
+    if thread.draft.intents:
+        return
+    if seen.slot < thread.state.last_slot:
+        return  # a snapshot from before the newest settled transaction
+    match order.kind:
+        case OrderKind.STOP:
+            _stop(thread, order)
+        case OrderKind.EMPTY | OrderKind.DELETE:
+            _STEPS[Step(order.step)](thread, order, seen)
+        case OrderKind.START:
+            raise AssertionError("a start is carried out when its first cycle begins")
+
+
+def _stop(thread: ThreadCycle, order: Order) -> None:
+    thread.state = replace(thread.state, stopped_at_ms=thread.cycle.now_ms, stop_reason="manual")
+    _answer(thread, order, {"thread_id": thread.config.thread_id, "status": ThreadStatus.STOPPED.value})
+    thread.draft.next_ms = None
+
+
+def _isolate(thread: ThreadCycle, order: Order, _: Observation) -> None:
+    """Wait for every payment under way that touches the wallet, then take back what the outbox still owes from it."""
+    config, store = thread.config, thread.runtime.store
+    for kind in (ChainKind.SHARE, ChainKind.REFILL):
+        chain = store.get_chain(pool_chain_id(kind, config.pool_id))
+        if chain is None:
+            continue
+        for doc in json.loads(chain.intents or "[]"):
+            if config.wallet in doc["in"].get("wallets", ()):
+                return
+        last_slot = json.loads(chain.state or "{}").get("last_slot", 0)
+        thread.state = replace(thread.state, last_slot=max(thread.state.last_slot, last_slot))
+    for entry_id, text in store.outbox(config.pool_id).items():
+        if json.loads(text)["owner"] == config.thread_id:
+            thread.draft.outbox_take[entry_id] = text
+    _advance(thread, order, Step.OPERATE, {})
+
+
+def _operate(thread: ThreadCycle, order: Order, seen: Observation) -> None:
+    if "operation" in order.data:
+        _judge(thread, order)
+        return
+    operation, reason = whole_balance(thread.config, thread.pool, seen)
+    if operation is None:
+        used = seen.tokens(thread.config.accounts[thread.config.spends])
+        error = reason if used else None
+        _advance(thread, order, Step.BURN, {"used": str(used), "successful": False, "error": error})
+        return
+    data = {"operation": True, "used": operation.inputs["amount"], "confirmed": thread.state.lifetime.confirmed}
+    data |= {"received": str(thread.state.lifetime.received), "fees": str(thread.state.lifetime.network_fees)}
+    thread.act(operation, seen)
+    data["signature"] = thread.draft.new[-1].signature
+    _advance(thread, order, Step.OPERATE, data)
+
+
+def _judge(thread: ThreadCycle, order: Order) -> None:
+    """The operation has an outcome: what it received is measured, not assumed."""
+    data = order.data
+    lifetime = thread.state.lifetime
+    successful = lifetime.confirmed > data["confirmed"]
+    error = None if successful else (thread.state.errors[-1].message if thread.state.errors else "expired")
+    result = {
+        "used": data["used"],
+        "received": str(lifetime.received - int(data["received"])),
+        "fee": str(lifetime.network_fees - int(data["fees"])),
+        "signature": data["signature"] if successful else None,
+        "successful": successful,
+        "error": error,
+    }
+    _advance(thread, order, Step.BURN, result)
+
+
+def _burn(thread: ThreadCycle, order: Order, seen: Observation) -> None:
+    """Burn every token the wallet holds; the core wallet pays, so that an empty SOL balance stops nothing."""
+    if "burned" in order.data:
+        _advance(thread, order, Step.FINISH, order.data)
+        return
+    config, core = thread.config, thread.runtime.chain.keyring.core_address
+    held = {asset: seen.tokens(address) for asset, address in config.accounts.items() if seen.tokens(address)}
+    data = {**order.data, "burned": {asset.value: str(amount) for asset, amount in held.items()}}
+    if held:
+        burns = tuple(
+            Burn(
+                owner=config.wallet,
+                account=config.accounts[asset],
+                mint=thread.pool.mint(asset),
+                amount=amount,
+            )
+            for asset, amount in held.items()
+        )
+        deltas = {config.accounts[asset]: str(-amount) for asset, amount in held.items()}
+        inputs = {"deltas": deltas, "wallets": [config.wallet], "burned": data["burned"]}
+        thread.act(
+            Operation(
+                kind=OperationKind.BURN,
+                actions=burns,
+                payer=core,
+                signers=(core, config.wallet),
+                inputs=inputs,
+                pool_id=config.pool_id,
+            ),
+            seen,
+        )
+    _advance(thread, order, Step.BURN, data)
+
+
+def _finish(thread: ThreadCycle, order: Order, seen: Observation) -> None:
+    """Book the empty operation; a plain empty ends here, a delete goes on to the sweep."""
+    config, data = thread.config, order.data
+    left = {asset: seen.tokens(address) for asset, address in config.accounts.items()}
+    if any(left.values()):
+        _advance(thread, order, Step.BURN, {name: value for name, value in data.items() if name != "burned"})
+        return
+    burned = {f"burned_{asset}": int(amount) for asset, amount in data["burned"].items()}
+    failed = 0 if data["successful"] or data["used"] == "0" else 1
+    thread.state = thread.state.plus(empties=1, empties_failed=failed, **burned)
+    if order.kind is OrderKind.DELETE:
+        _advance(thread, order, Step.SWEEP, data)
+        return
+    _answer(thread, order, empty_result(thread, data, seen))
+    running = thread.begun.status is ThreadStatus.RUNNING
+    thread.draft.status = ThreadStatus.RUNNING if running else None  # also makes it eligible for shares again
+    if not running:
+        thread.draft.next_ms = None
+
+
+def empty_result(thread: ThreadCycle, data: dict[str, Any], seen: Observation) -> dict[str, Any]:
+    """The documented shape; every amount is from the confirmed transactions (EMP-16, EMP-17)."""
+    config = thread.config
+    kind = config.kind.value
+    used, received = int(data["used"]), int(data.get("received", "0"))
+    burned = {asset: int(amount) for asset, amount in data["burned"].items()}
+    own_lp = Asset.LP_A if config.side.value == "A" else Asset.LP_B
+    none_left = used == 0 and not burned
+    return {
+        "thread_id": config.thread_id,
+        "thread_type": kind,
+        "empty_operation": {
+            "tokens_used": used if kind == "deposit" else 0,
+            "lp_tokens_received": received if kind == "deposit" else 0,
+            "lp_tokens_used": used if kind == "withdrawal" else 0,
+            "tokens_withdrawn": received if kind == "withdrawal" else 0,
+            "tokens_swapped_in": used if kind == "swap" and data["successful"] else 0,
+            "tokens_swapped_out": received if kind == "swap" else 0,
+            "tokens_burned": sum(burned.values()),
+            "tokens_burned_by_kind": burned,
+            "operation_type": f"{kind}_empty",
+            "operation_successful": data["successful"],
+            "error_message": "No tokens available" if none_left else data.get("error"),
+            "transaction_signature": data.get("signature"),
+            "network_fee_paid": int(data.get("fee", "0")),
+        },
+        "post_empty_balances": {
+            "sol_balance": seen.lamports(config.wallet),
+            "token_a_balance": _held(thread, Asset.TOKEN_A, seen),
+            "token_b_balance": _held(thread, Asset.TOKEN_B, seen),
+            "lp_token_balance": _held(thread, own_lp, seen),
+        },
+    }
+
+
+def _held(thread: ThreadCycle, asset: Asset, seen: Observation) -> int:
+    address = thread.config.accounts.get(asset)
+    return seen.tokens(address) if address else 0
+
+
+def _sweep(thread: ThreadCycle, order: Order, seen: Observation) -> None:
+    """Close the token accounts and send all SOL to the core wallet, in one transaction that the core wallet pays."""
+    if "swept" in order.data:
+        _advance(thread, order, Step.REMOVE, order.data)
+        return
+    config, core = thread.config, thread.runtime.chain.keyring.core_address
+    open_accounts = [address for address in config.accounts.values() if seen.accounts.get(address) is not None]
+    lamports = seen.lamports(config.wallet)
+    actions: list[CloseTokenAccount | SolTransfer] = [
+        CloseTokenAccount(owner=config.wallet, account=address, destination=core) for address in open_accounts
+    ]
+    if lamports:
+        actions.append(SolTransfer(source=config.wallet, destination=core, lamports=lamports))
+    rents = sum(seen.lamports(address) for address in open_accounts)
+    if actions:
+        inputs = {"lamports": {config.wallet: str(-lamports)}, "deltas": {}, "wallets": [config.wallet]}
+        thread.act(
+            Operation(
+                kind=OperationKind.SWEEP,
+                actions=tuple(actions),
+                payer=core,
+                signers=(core, config.wallet),
+                inputs=inputs,
+                pool_id=config.pool_id,
+            ),
+            seen,
+        )
+    _advance(thread, order, Step.SWEEP, {**order.data, "swept": str(lamports + rents)})
+
+
+def _remove(thread: ThreadCycle, order: Order, seen: Observation) -> None:
+    config = thread.config
+    if seen.lamports(config.wallet):
+        data = {name: value for name, value in order.data.items() if name != "swept"}
+        _advance(thread, order, Step.SWEEP, data)
+        return
+    swept = int(order.data["swept"])
+    _answer(thread, order, {"thread_id": config.thread_id, "status": "deleted", "sol_returned": swept})
+    thread.draft.delete_thread = True
+    thread.draft.next_ms = None
+
+
+_STEPS = {
+    Step.ISOLATE: _isolate,
+    Step.OPERATE: _operate,
+    Step.BURN: _burn,
+    Step.FINISH: _finish,
+    Step.SWEEP: _sweep,
+    Step.REMOVE: _remove,
+}
+
+
+def _advance(thread: ThreadCycle, order: Order, step: Step, data: dict[str, Any]) -> None:
+    thread.draft.order = replace(order, step=int(step), data=data).to_text()
+
+
+def _answer(thread: ThreadCycle, order: Order, result: dict[str, Any]) -> None:
+    thread.draft.order = ""
+    thread.draft.answer = (order.command_id, json.dumps({"ok": result}, separators=(",", ":")))
+
+

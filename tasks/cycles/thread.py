@@ -1,0 +1,247 @@
+"""One cycle of a stress thread: settle what the cycle before submitted, check the pool, plan, prepare (DESIGN.md 3)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+
+from domain.chain.gateway import ChainUnreachableError, Want
+from domain.chains import Begun
+from domain.cycle import Act, Halt, Wait, plan
+from domain.expiry import Expired, Landed, Pending, resolve
+from domain.facts import Observation, Receipt
+from domain.ids import Address
+from domain.invariants import check_snapshot
+from domain.operations import Intent, Operation, OperationKind, Outcome
+from domain.policy import Policy
+from domain.pool import Pool
+from domain.randomness import countdown_ms, generator
+from domain.refill import needs
+from domain.settle import Settlement, apply_settlement, settle_thread_operation
+from domain.state import Order, ThreadState
+from domain.store.histogram import bucket_of
+from domain.thread import OrderKind, ThreadConfig, ThreadStatus
+from tasks.cycles.orders import order_cycle
+from tasks.draft import Draft, open_intents, operation_id
+from tasks.walk import Cycle
+
+UNREACHABLE = "chain_unreachable"
+
+
+def thread_cycle(cycle: Cycle) -> Draft:
+    begun = cycle.begun
+    thread = ThreadCycle(cycle, cycle.runtime.thread(begun.chain_id), ThreadState.from_text(begun.state))
+    return thread.run()
+
+
+class ThreadCycle:
+    """The facts and the growing draft of one cycle of one thread."""
+
+    def __init__(self, cycle: Cycle, config: ThreadConfig, state: ThreadState) -> None:
+        self.cycle = cycle
+        self.runtime = cycle.runtime
+        self.config = config
+        self.pool: Pool = cycle.runtime.pool(config.pool_id)
+        self.state = replace(state, cycles=state.cycles + 1)
+        self.order = Order.from_text(cycle.begun.order)
+        self.policy = Policy.from_text(cycle.begun.policy)
+        self.draft = Draft(order=cycle.begun.order)
+        self.rng = generator(cycle.runtime.seed(), config.index, state.operation_number, state.cycles)
+
+    @property
+    def begun(self) -> Begun:
+        return self.cycle.begun
+
+    def run(self) -> Draft:
+        self._begin_session()
+        intents = open_intents(self.begun)
+        self.draft.next_ms = countdown_ms(self.rng, self.runtime.settings)
+        try:
+            seen = self.runtime.chain.observe(self._want(intents))
+        except ChainUnreachableError:
+            # "Could not ask" is never "is not there": the intents stay as they are.
+            self.draft.intents = intents
+            self.wait(UNREACHABLE)
+            return self._written()
+        self._settle_all(intents, seen)
+        self._check(seen)
+        self._remember_balances(seen)
+        if self.order is not None:
+            order_cycle(self, self.order, seen)
+        elif not self.draft.intents:
+            self._plan(seen)
+        return self._written()
+
+    def _begin_session(self) -> None:
+        """A manual start resets the session's statistics, never the lifetime's (DESIGN.md 16, 10)."""
+        if self.order is not None and self.order.kind is OrderKind.START:
+            self.state = self.state.session_begun(self.cycle.now_ms, reason="manual")
+            self.order = None
+            self.draft.order = ""
+
+    def _want(self, intents: Sequence[Intent]) -> Want:
+        addresses = [
+            self.config.wallet,
+            *self.config.accounts.values(),
+            Address(self.pool.pool_id),
+            self.pool.vault_a,
+            self.pool.vault_b,
+            self.pool.lp_mint_a,
+            self.pool.lp_mint_b,
+        ]
+        past = [intent for intent in intents if intent.past_expiry_slot is not None]
+        return Want(
+            addresses=tuple(addresses),
+            signatures=tuple(intent.signature for intent in intents),
+            since_slot=self.state.last_slot,
+            history_from=min((intent.prepared_slot for intent in past), default=None),
+            endpoint=past[0].past_expiry_endpoint if past else None,
+        )
+
+    def _settle_all(self, intents: Sequence[Intent], seen: Observation) -> None:
+        for intent in intents:
+            resolution, updated = resolve(intent, seen.lookups[intent.signature], seen)
+            match resolution:
+                case Landed(receipt=receipt):
+                    self._book(intent, receipt)
+                case Expired():
+                    self._book_expired(intent)
+                case Pending(resend=True):
+                    self.draft.intents.append(updated)
+                    self.draft.resend.append(updated)
+                    self.draft.count("operations", f"{intent.kind.value}.resent")
+                case _:
+                    self.draft.intents.append(updated)
+
+    def _book(self, intent: Intent, receipt: Receipt) -> None:
+        settlement = settle_thread_operation(self.config, self.pool, intent, receipt, self.policy)
+        if settlement.faults and self.refresh_policy():
+            settlement = settle_thread_operation(self.config, self.pool, intent, receipt, self.policy)
+        now_ms = self.cycle.now_ms
+        self.state = replace(
+            apply_settlement(self.state, self.config, settlement, now_ms),
+            last_slot=max(self.state.last_slot, receipt.slot),
+            last_confirm_ms=now_ms - intent.prepared_at_ms,
+        )
+        self.draft.add_faults(settlement.faults)
+        self._note_settled(intent, settlement, receipt)
+        if settlement.outcome is Outcome.CONFIRMED and intent.kind.value == self.config.kind.value:
+            self._owe(intent, settlement)
+
+    def _note_settled(self, intent: Intent, settlement: Settlement, receipt: Receipt) -> None:
+        kind = intent.kind.value
+        self.draft.note(
+            "settled",
+            intent,
+            at_ms=self.cycle.now_ms,
+            slot=receipt.slot,
+            outcome=settlement.outcome.value,
+            error=settlement.error,
+            spent=str(settlement.spent),
+            received=str(settlement.received),
+            fee=str(settlement.network_fee),
+            pool_fee=str(settlement.pool_fee),
+            cu=settlement.compute_units,
+        )
+        self.draft.count("operations", f"{kind}.{settlement.outcome.value}")
+        self.draft.count("checks", "operation")
+        if settlement.error:
+            self.draft.count("errors", settlement.error)
+        if settlement.compute_units is not None:
+            self.draft.count("cu", f"{kind}:{bucket_of(settlement.compute_units)}")
+        self.draft.count("confirm", f"{kind}:{bucket_of(self.cycle.now_ms - intent.prepared_at_ms)}")
+
+    def _book_expired(self, intent: Intent) -> None:
+        settlement = Settlement.expired()
+        self.state = apply_settlement(self.state, self.config, settlement, self.cycle.now_ms)
+        self.draft.note("settled", intent, at_ms=self.cycle.now_ms, outcome=Outcome.EXPIRED.value)
+        self.draft.count("operations", f"{intent.kind.value}.expired")
+        self.draft.count("errors", "BlockhashExpired")
+
+    def _owe(self, intent: Intent, settlement: Settlement) -> None:
+        """What the operation brought goes to the pool's outbox in the same commit, or is kept (DEP-15, DEP-29)."""
+        amount = settlement.received
+        if amount == 0 or intent.inputs.get("empty"):
+            return
+        if not self.config.share:
+            self.state = self.state.plus(kept=amount)
+            return
+        self.state = self.state.plus(owed=amount)
+        entry = {"owner": self.config.thread_id, "asset": self.config.receives.value, "amount": str(amount)}
+        self.draft.outbox_put[intent.operation_id] = json.dumps(entry, separators=(",", ":"))
+
+    def refresh_policy(self) -> bool:
+        """An administrative step may have been stored after our begin: look again before calling anything a fault."""
+        text = self.runtime.store.policy_text(self.config.pool_id)
+        if not text or text == self.begun.policy:
+            return False
+        self.policy = Policy.from_text(text)
+        return True
+
+    def _check(self, seen: Observation) -> None:
+        checked = check_snapshot(self.pool, seen, self.policy)
+        if checked.faults and self.refresh_policy():
+            checked = check_snapshot(self.pool, seen, self.policy)
+        self.draft.add_faults(checked.faults)
+        self.draft.marks.extend(checked.marks)
+        for name, times in checked.counts.items():
+            self.draft.count("checks", name, times)
+        for outside in checked.outside:
+            self.draft.count("outside", f"{outside.kind}")
+
+    def _remember_balances(self, seen: Observation) -> None:
+        balances = {"sol": seen.lamports(self.config.wallet)}
+        balances |= {asset.value: seen.tokens(address) for asset, address in self.config.accounts.items()}
+        self.state = replace(
+            self.state, balances=balances, balances_slot=seen.slot, balances_at_ms=self.cycle.now_ms
+        )
+
+    def _plan(self, seen: Observation) -> None:
+        if self.begun.service_paused:
+            self.wait("service_paused")
+            return
+        if self.begun.journal_length > self.runtime.settings.journal_cap:
+            self.wait("journal_full")
+            return
+        self.draft.low |= needs(self.config, self.pool, seen, self.runtime.settings.sol_threshold)
+        decision = plan(self.config, self.state, self.pool, seen, self.policy, self.rng)
+        match decision:
+            case Act(operation=operation):
+                self.act(operation, seen)
+            case Wait(reason=reason):
+                self.wait(reason)
+            case Halt(note=note):
+                self.state = self.state.noted(note)
+                self.halt(note.error)
+
+    def act(self, operation: Operation, seen: Observation) -> None:
+        """Prepare one operation; it is sent only after the commit that stores it."""
+        number = self.state.operation_number + 1
+        now_ms = self.cycle.now_ms
+        intent = self.runtime.chain.prepare(
+            operation, operation_id(self.begun, number), number, now_ms=now_ms, slot=seen.slot
+        )
+        own = operation.kind is not OperationKind.BURN and operation.kind is not OperationKind.SWEEP
+        self.state = replace(self.state, operation_number=number, waiting="", waiting_since_ms=0)
+        if own:
+            self.state = replace(self.state.plus(submitted=1), last_operation_at_ms=now_ms)
+        self.draft.add_intent(intent, operation, now_ms)
+        self.draft.count("acted", self.config.kind.value)
+
+    def wait(self, reason: str) -> None:
+        self.state = self.state.waited(reason, self.cycle.now_ms)
+        self.draft.count("waits", f"{self.config.kind.value}.{reason}")
+
+    def halt(self, reason: str) -> None:
+        """An unexpected error: the thread goes to ``error``, state kept; open intents settle first (DESIGN.md 7)."""
+        self.state = replace(self.state, stop_reason=reason, stopped_at_ms=self.cycle.now_ms)
+        self.draft.status = ThreadStatus.ERROR
+        if not self.draft.intents:
+            self.draft.next_ms = None
+
+    def _written(self) -> Draft:
+        if self.begun.status is ThreadStatus.ERROR and self.order is None and not self.draft.intents:
+            self.draft.next_ms = None
+        self.draft.state = self.state.to_text()
+        return self.draft

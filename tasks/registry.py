@@ -1,0 +1,66 @@
+"""The Celery tasks: explicit stable names, three arguments, one body. All of Celery's untyped side stays here."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from threading import Lock
+from typing import Any
+
+import structlog
+from celery import signals
+
+from domain.chains import ChainKind
+from domain.ids import ChainId
+from domain.runtime.logs import configure_logging
+from tasks.app import app, settings
+from tasks.behaviours import behaviour_of
+from tasks.names import TASK_NAMES
+from tasks.runtime import Runtime, build_runtime
+from tasks.walk import walk
+
+log = structlog.get_logger()
+
+
+class Process:
+    """The runtime of this worker process, built on first use: after any fork, never at import."""
+
+    _runtime: Runtime | None = None
+    _lock = Lock()
+
+    @classmethod
+    def runtime(cls) -> Runtime:
+        if cls._runtime is None:
+            with cls._lock:
+                if cls._runtime is None:
+                    cls._runtime = build_runtime(settings, app)
+        return cls._runtime
+
+
+def define(kind: ChainKind) -> Callable[[ChainId, int, int], None]:
+    @app.task(name=TASK_NAMES[kind], ignore_result=True)  # type: ignore[untyped-decorator]
+    def run(chain_id: ChainId, generation: int, seq: int) -> None:
+        structlog.contextvars.bind_contextvars(chain=chain_id, generation=generation, seq=seq)
+        try:
+            walk(Process.runtime(), behaviour_of(kind), chain_id, generation, seq)
+        finally:
+            structlog.contextvars.clear_contextvars()
+
+    return run  # type: ignore[no-any-return]
+
+
+TASKS = {kind: define(kind) for kind in ChainKind}
+
+
+@signals.worker_ready.connect  # type: ignore[untyped-decorator]
+def _settle_memory(**_: Any) -> None:
+    """Build the runtime before the first message, and take everything loaded so far out of the collector's sight."""
+    Process.runtime()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+
+
+@signals.setup_logging.connect  # type: ignore[untyped-decorator]
+def _logging(**_: Any) -> None:
+    configure_logging(settings)

@@ -1,0 +1,100 @@
+"""What one process works with: store, chain, publisher and the constants it remembers. Built once, by one function."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import monotonic
+
+from celery import Celery
+
+from domain.chain.gateway import SolanaChain
+from domain.errors import CommandCode, CommandError
+from domain.ids import Address, PoolId, ThreadId
+from domain.pool import Pool
+from domain.runtime.settings import Settings
+from domain.runtime.wiring import build_chain, build_store
+from domain.store.gateway import RedisStore
+from domain.thread import ThreadConfig
+from tasks.client import Commands
+from tasks.publish import Publisher
+
+
+@dataclass(slots=True, kw_only=True)
+class Runtime:
+    """Thread-safe; one per process. ``run_seed`` fixes every random decision of the run."""
+
+    settings: Settings
+    store: RedisStore
+    chain: SolanaChain
+    publisher: Publisher
+    commands: Commands
+    monotonic_ms: Callable[[], int]
+    # Delays only spread load, nothing is decided by them; decisions use the run's seed (domain/randomness.py).
+    jitter: random.Random = field(default_factory=random.Random)
+    wallets: dict[Address, ThreadId]  # whose wallet it is, filled as configurations are read; the keyring asks it
+    _pools: dict[PoolId, Pool] = field(default_factory=dict)
+    _threads: dict[ThreadId, ThreadConfig] = field(default_factory=dict)
+    _seed: int | None = None
+
+    @property
+    def lease_ms(self) -> int:
+        """The sum of a cycle's request timeouts + 1 s, without renewal (DESIGN.md 5)."""
+        return 2 * self.settings.rpc_timeout_ms + 1000
+
+    def pool(self, pool_id: PoolId) -> Pool:
+        """A pool's constants, remembered. Raises CommandError POOL_NOT_FOUND."""
+        pool = self._pools.get(pool_id)
+        if pool is None:
+            pool = self.store.get_pool(pool_id)
+            if pool is None:
+                raise CommandError(CommandCode.POOL_NOT_FOUND, f"Pool {pool_id} not found", {"pool_id": pool_id})
+            self._pools[pool_id] = pool
+        return pool
+
+    def thread(self, thread_id: ThreadId) -> ThreadConfig:
+        """A thread's configuration, remembered: it never changes. Raises CommandError THREAD_NOT_FOUND."""
+        config = self._threads.get(thread_id)
+        if config is None:
+            config = self.store.thread_config(thread_id)
+            if config is None:
+                raise CommandError(CommandCode.THREAD_NOT_FOUND, f"Thread {thread_id} not found")
+            self._threads[thread_id] = config
+            self.wallets[config.wallet] = thread_id
+        return config
+
+    def seed(self) -> int:
+        if self._seed is None:
+            self._seed = self.store.run_seed() or 0
+        return self._seed
+
+
+def build_runtime(settings: Settings, app: Celery | None = None) -> Runtime:
+    """The one composition root of a process that runs or sends tasks. Raises StressError with a clear text."""
+    if app is None:
+        from tasks.app import create_app
+
+        app = create_app(settings)
+    store = build_store(settings)
+    publisher = Publisher(app, settings.redis_prefix)
+
+    def monotonic_ms() -> int:
+        return int(monotonic() * 1000)
+
+    wallets: dict[Address, ThreadId] = {}
+
+    def sealed_of(wallet: Address) -> str | None:
+        thread_id = wallets.get(wallet)
+        return None if thread_id is None else store.sealed_key(thread_id)
+
+    runtime = Runtime(
+        settings=settings,
+        store=store,
+        chain=build_chain(settings, sealed_of, lambda pool_id: runtime.pool(pool_id), monotonic_ms),
+        publisher=publisher,
+        commands=Commands(store, publisher),
+        monotonic_ms=monotonic_ms,
+        wallets=wallets,
+    )
+    return runtime

@@ -1,0 +1,116 @@
+"""The supervisor: sends again what was lost, keeps pool chains alive, spills the journal (DESIGN.md 5).
+
+It may only add deliveries of the same (generation, seq); it can never invalidate one that is under way. Any number of
+supervisors may run: a lease of one second lets one of them sweep at a time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from threading import Event
+from typing import Any
+from uuid import uuid4
+
+import structlog
+
+from domain.chains import ChainKind, pool_chain_id
+from domain.errors import StressError
+from domain.runtime.logs import configure_logging
+from domain.runtime.settings import load
+from domain.store.gateway import RedisStore
+from tasks.names import CONTROL_QUEUE, CYCLES_QUEUE
+from tasks.runtime import Runtime, build_runtime
+from tasks.spill import Spiller
+
+log = structlog.get_logger()
+
+SWEEP_LEASE_MS = 1_000
+REVIVALS_PER_SWEEP = 200  # 400 per second at two sweeps a second
+BACKLOG_MS = 1_000
+
+
+class Supervisor:
+    """One sweep at a time; every action is safe to repeat and safe to be killed in."""
+
+    def __init__(self, runtime: Runtime, spiller: Spiller) -> None:
+        self._runtime = runtime
+        self._spiller = spiller
+        self._token = uuid4().hex
+
+    def sweep(self) -> int:
+        """Revive what is overdue; returns how many messages were sent again. Another supervisor's turn: 0."""
+        store, settings = self._runtime.store, self._runtime.settings
+        if not store.acquire_lease("supervisor", self._token, SWEEP_LEASE_MS):
+            return 0
+        now_ms = store.now_ms()
+        late = {queue for queue in (CYCLES_QUEUE, CONTROL_QUEUE) if self._backlogged(store, queue, now_ms)}
+        revived = 0
+        for chain in store.overdue(settings.overdue_ms, REVIVALS_PER_SWEEP):
+            queue = CONTROL_QUEUE if chain.kind is ChainKind.COMMAND else CYCLES_QUEUE
+            if queue in late or not store.note_revival(chain.chain_id):
+                continue
+            again = self._runtime.publisher.next(
+                chain.kind, chain.chain_id, chain.generation, chain.seq, countdown_ms=0, now_ms=now_ms
+            )
+            store.push_message(again.queue, again.message)
+            revived += 1
+        if revived:
+            log.info("revived", action="revived", chains=revived)
+        self._ensure_pool_chains(now_ms)
+        self._spiller.spill()
+        return revived
+
+    def _backlogged(self, store: RedisStore, queue: str, now_ms: int) -> bool:
+        """The oldest queued message is late: a backlog, not a loss. More deliveries would only make it longer."""
+        raw = store.oldest_queued(self._runtime.publisher.queue_key(queue))
+        if raw is None:
+            return False
+        eta = json.loads(raw)["headers"].get("eta")
+        if eta is None:
+            # Without a due time it is a start or a revival; it waits for a free worker, and so would another one.
+            return store.queue_length(self._runtime.publisher.queue_key(queue)) > REVIVALS_PER_SWEEP
+        return now_ms - datetime.fromisoformat(eta).timestamp() * 1000 > BACKLOG_MS
+
+    def _ensure_pool_chains(self, now_ms: int) -> None:
+        """A start that died between its order and the pool's chains is completed here."""
+        store, publisher = self._runtime.store, self._runtime.publisher
+        live = {chain_id for chain_id, _ in store.live_chains()}
+        for pool in store.list_pools():
+            for kind in (ChainKind.SHARE, ChainKind.REFILL, ChainKind.PROBE):
+                chain_id = pool_chain_id(kind, pool.pool_id)
+                if chain_id in live or not store.running(pool.pool_id):
+                    continue
+
+                def message(generation: int, seq: int, chain: Any = (kind, chain_id)) -> Any:
+                    return publisher.next(*chain, generation, seq, countdown_ms=0, now_ms=now_ms)
+
+                store.start_chain(chain_id, kind, pool.pool_id, "", message)
+
+
+def run(runtime: Runtime, stopped: Callable[[float], bool]) -> None:
+    """Sweep until ``stopped(seconds to wait)`` says so. A failing sweep is loud and does not end the loop."""
+    spiller = Spiller(runtime.store, Path(runtime.settings.data_dir) / "journal.jsonl")
+    supervisor = Supervisor(runtime, spiller)
+    while not stopped(runtime.settings.sweep_ms / 1000):
+        try:
+            supervisor.sweep()
+        except StressError as error:
+            log.warning("sweep_failed", action="sweep_failed", error=str(error))
+
+
+def main() -> None:
+    settings = load(os.environ)
+    configure_logging(settings)
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    run(build_runtime(settings), stop.wait)
+
+
+if __name__ == "__main__":
+    main()
