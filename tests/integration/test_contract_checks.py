@@ -16,6 +16,7 @@ from tests.support.contract_model.runtime import Instruction, Meta
 from tests.support.contract_model.state import Account, Mint, PoolState, TokenAccount
 from tests.support.litesvm_world import World
 
+VIEWER = bytes([0x97]) * 32
 LATER = 1_700_000_000 + 10 * 86_400
 
 
@@ -26,7 +27,8 @@ class Stage:
         self.world = World()
         for key, account in example.start().items():
             self.world.put(key, account)
-        self.world.put_lamports(STRANGER, 10**10)
+        for key in (STRANGER, VIEWER):
+            self.world.put_lamports(key, 10**10)
         self.world.seen.add(ELSEWHERE)
         self.saved: dict[bytes, Account] = {}
 
@@ -98,6 +100,7 @@ def shared_stage() -> Stage:
 @pytest.fixture
 def stage(shared_stage) -> Iterator[Stage]:
     yield shared_stage
+    shared_stage.world.set_time(LATER)
     shared_stage.restore()
 
 
@@ -218,6 +221,68 @@ def test_owner_only_mode(stage):
     assert world.run(swap) is None
     assert world.run(encoding.set_owner_only(example.ADMIN, example.POOL, 1, example.USER)) is None
     assert world.run(swap) is None
+
+
+def test_admin_change_needs_a_repeated_proposal_after_three_days(stage):
+    world, wait = stage.world, 259_200
+    change = encoding.process_admin_change(example.ADMIN, STRANGER)
+    assert world.run(change) is None
+    # Too early: the same proposal starts the wait again.
+    world.set_time(LATER + wait - 1)
+    assert world.run(change) is None
+    assert (world.system().admin, world.system().admin_change_timestamp) == (example.ADMIN, LATER + wait - 1)
+    world.set_time(LATER + 2 * wait - 1)
+    assert world.run(change) is None
+    state = world.system()
+    assert (state.admin, state.pending_admin, state.admin_change_timestamp) == (STRANGER, None, 0)
+    assert world.run(change) == "InvalidAccountData"
+    assert world.run(encoding.pause_pool(STRANGER, example.POOL, 3)) is None
+    assert world.run(encoding.pause_pool(example.ADMIN, example.POOL, 3)) == "InvalidAccountData"
+
+
+def test_proposing_the_present_admin_clears_only_after_the_wait(stage):
+    """Right after InitializeProgram the pending admin is the admin."""
+    assert stage.world.run(encoding.process_admin_change(example.ADMIN, example.ADMIN)) is None
+    assert stage.world.system().pending_admin is None
+    assert stage.world.run(encoding.process_admin_change(example.ADMIN, example.ADMIN)) is None
+    assert stage.world.system().pending_admin == example.ADMIN
+
+
+def _view(data: bytes, *keys: bytes) -> Instruction:
+    return Instruction(data=data, metas=tuple(Meta(key=key) for key in keys))
+
+
+@pytest.mark.parametrize(
+    ("instruction", "wanted"),
+    [
+        (_view(b"\5" + example.MINT_A + example.MINT_B + bytes(8)), None),
+        (_view(b"\6" + example.POOL), None),
+        (_view(b"\7", SYSTEM_STATE, SYSTEM_STATE, example.POOL, SYSTEM_STATE), None),
+        (_view(b"\7", *[example.POOL] * 3), "ProgramFailedToComplete"),
+        (_view(b"\7", example.POOL, example.POOL, example.MINT_A, example.POOL), "IncorrectProgramId"),
+        (_view(b"\x08", example.POOL), None),
+        (_view(b"\x08"), "ProgramFailedToComplete"),
+        (_view(b"\x08", MAIN_TREASURY), "BorshIoError"),
+        (_view(b"\x09", example.POOL), None),
+        (_view(b"\x09"), "ProgramFailedToComplete"),
+        (_view(b"\x09", example.MINT_A), "IncorrectProgramId"),
+        (_view(b"\x0a", example.POOL), None),
+        (_view(b"\x0a"), "NotEnoughAccountKeys"),
+        (_view(b"\x0a", example.MINT_A), "IncorrectProgramId"),
+        (_view(b"\x0b", example.MINT_A), None),
+        (_view(b"\x0b"), "NotEnoughAccountKeys"),
+        (_view(b"\x10", MAIN_TREASURY), None),
+        (_view(b"\x10"), "ProgramFailedToComplete"),
+        (_view(b"\x12\1", example.POOL), None),
+        (_view(b"\x12\1"), "ProgramFailedToComplete"),
+        (_view(b"\x12\2", example.POOL), "ProgramFailedToComplete"),
+    ],
+)
+def test_views_change_nothing_and_refuse_what_they_cannot_read(stage, instruction, wanted):
+    """The model has no views: only the chain runs, and its accounts must stay those of the model."""
+    assert stage.world.send(instruction, fee_payer=VIEWER) == wanted
+    stage.world.model.accounts[VIEWER] = stage.world.on_chain(VIEWER)
+    stage.world.assert_equal_accounts()
 
 
 def test_update_fees_writes_only_the_flagged_fees(stage):

@@ -100,13 +100,17 @@ def test_random_history_agrees_with_the_model(seed):
             raise AssertionError(f"seed {seed}, operation {number}: {failure}\n{sent}") from failure
     history.world.assert_equal_accounts()
     TOTALS.update(history.results)
+    FINISHED.add(seed)
 
 
 TOTALS: Counter[tuple[int, str | None]] = Counter()
+FINISHED: set[int] = set()
 
 
-@pytest.mark.skipif(len(SEEDS) < HISTORIES or OPERATIONS < 4000, reason="needs the full set of histories")
 def test_histories_meet_every_kind_of_result():
+    """A generator that stops finding a kind of result would prove nothing about it."""
+    if len(FINISHED) < HISTORIES or OPERATIONS < 4000:
+        pytest.skip("needs all histories in full length, run before it")
     missing = {
         (kind, error) for kind, errors in EXPECTED_RESULTS.items() for error in errors if not TOTALS[kind, error]
     }

@@ -6,7 +6,14 @@ from collections.abc import Callable
 
 from tests.support.contract_model.addresses import MAIN_TREASURY, PROGRAM_ID, RENT_SYSVAR, SYSTEM_PROGRAM
 from tests.support.contract_model.callees import system_transfer
-from tests.support.contract_model.checks import check_admin, check_pool, check_signer, check_system, require
+from tests.support.contract_model.checks import (
+    check_admin,
+    check_pool,
+    check_signer,
+    check_system,
+    is_upgrade_authority,
+    require,
+)
 from tests.support.contract_model.runtime import Frame, ProgramError
 from tests.support.contract_model.state import (
     FLAG_LIQUIDITY_PAUSED,
@@ -20,6 +27,7 @@ from tests.support.contract_model.state import (
 
 RESTART_PENALTY_SECONDS = 255_600
 WITHDRAWAL_WINDOW_SECONDS = 3_600
+ADMIN_TIMELOCK_SECONDS = 259_200
 HOURLY_LIMIT = 10_000_000_000
 DRAIN_HOURS = 48
 PROTECTED_POOL_LAMPORTS = rent_minimum(440)
@@ -47,6 +55,20 @@ def unpause_system(frame: Frame) -> None:
     totals.last_withdrawal_timestamp = frame.now + RESTART_PENALTY_SECONDS
     totals.last_update_timestamp = frame.now
     frame.store(treasury, totals.pack())
+
+
+def process_admin_change(frame: Frame, new_admin: bytes) -> None:
+    """Propose a new admin, or confirm the proposal after three days."""
+    admin, system, program_data = frame.keys
+    state = check_system(frame, system)
+    require(admin == state.admin or is_upgrade_authority(frame, admin, program_data), "InvalidAccountData")
+    check_signer(frame, admin)
+    waited = frame.now - state.admin_change_timestamp
+    if state.pending_admin == new_admin and waited >= ADMIN_TIMELOCK_SECONDS:
+        state.admin, state.pending_admin, state.admin_change_timestamp = new_admin, None, 0
+    else:
+        state.pending_admin, state.admin_change_timestamp = new_admin, frame.now
+    frame.store(system, state.pack())
 
 
 def _change_pool(frame: Frame, pool_id: bytes, change: Callable[[PoolState], None]) -> None:

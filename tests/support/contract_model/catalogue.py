@@ -403,6 +403,17 @@ def donate() -> tuple[Instruction, list[Fault]]:
     ]
 
 
+def process_admin_change() -> tuple[Instruction, list[Fault]]:
+    base = encoding.process_admin_change(example.ADMIN, ELSEWHERE)
+    return base, [
+        *exact_count(),
+        *system_usable(1),
+        not_admin(),
+        unsigned(),
+        meta("system_state not writable", "ReadonlyDataModified", 1, "writable 1", writable=False),
+    ]
+
+
 CATALOGUE = {
     make.__name__: make
     for make in (
@@ -420,5 +431,6 @@ CATALOGUE = {
         consolidate,
         withdraw_treasury,
         donate,
+        process_admin_change,
     )
 }

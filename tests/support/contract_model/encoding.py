@@ -194,6 +194,11 @@ def donate(donor: bytes, amount: int, message: bytes = b"") -> Instruction:
     return Instruction(data=struct.pack("<BQI", 23, amount, len(message)) + message, metas=metas)
 
 
+def process_admin_change(admin: bytes, new_admin: bytes) -> Instruction:
+    metas = (signer(admin), writable(SYSTEM_STATE), readonly(PROGRAM_DATA))
+    return Instruction(data=b"\x18" + new_admin, metas=metas)
+
+
 def system_transfer(source: bytes, target: bytes, lamports: int) -> Instruction:
     """Lamports sent past FRT."""
     return Instruction(

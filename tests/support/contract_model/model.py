@@ -12,7 +12,7 @@ from tests.support.contract_model.checks import require
 from tests.support.contract_model.runtime import PANIC, Frame, Instruction, ProgramError, execute
 from tests.support.contract_model.state import Account
 
-MODELLED = (0, 1, 2, 3, 4, 12, 13, 14, 15, 17, 19, 20, 21, 22, 23)
+MODELLED = (0, 1, 2, 3, 4, 12, 13, 14, 15, 17, 19, 20, 21, 22, 23, 24)
 
 
 class _Reader:
@@ -71,9 +71,10 @@ FIELDS: dict[int, Fields] = {
     21: lambda r: (r.boolean(), r.key(), r.key()),
     22: lambda r: (r.u8(), r.u64(), r.u64(), r.key()),
     23: lambda r: (r.u64(), r.text()),
+    24: lambda r: (r.key(),),
 }
 
-EXACT_ACCOUNTS = {0: 6, 1: 13, 2: 11, 3: 11, 4: 11, 19: 4, 20: 4, 21: 4, 23: 4}
+EXACT_ACCOUNTS = {0: 6, 1: 13, 2: 11, 3: 11, 4: 11, 19: 4, 20: 4, 21: 4, 23: 4, 24: 3}
 LEAST_ACCOUNTS = {12: (3, PANIC), 13: (4, "NotEnoughAccountKeys"), 15: (6, PANIC), 22: (4, "NotEnoughAccountKeys")}
 
 
@@ -118,6 +119,7 @@ def _dispatch(frame: Frame, kind: int, arguments: tuple[object, ...]) -> None:
         21: administration.set_swap_owner_only,
         22: administration.update_pool_fees,
         23: lambda frame, amount, _message: administration.donate_sol(frame, amount),
+        24: administration.process_admin_change,
     }
     handlers[kind](frame, *arguments)
 

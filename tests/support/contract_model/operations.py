@@ -15,8 +15,9 @@ Maker = Callable[[Market], Instruction]
 
 
 def _admin(market: Market) -> bytes:
-    """Mostly the admin, sometimes the upgrade authority, seldom a stranger."""
-    return market.random.choices((ADMIN, AUTHORITY, USERS[1]), (16, 3, 1))[0]
+    """Mostly the present admin, sometimes the upgrade authority, seldom a stranger or a former admin."""
+    admin = SystemState.parse(market.world.model.accounts[SYSTEM_STATE].data).admin
+    return market.random.choices((admin, AUTHORITY, USERS[1], ADMIN), (30, 6, 1, 1))[0]
 
 
 def _user(market: Market, pool: PoolState) -> bytes:
@@ -166,6 +167,10 @@ def donate(market: Market) -> Instruction:
     return encoding.donate(market.random.choice(USERS), amount, message)
 
 
+def process_admin_change(market: Market) -> Instruction:
+    return encoding.process_admin_change(_admin(market), market.random.choice((ADMIN, ADMIN, ADMIN, AUTHORITY)))
+
+
 def get_version(market: Market) -> Instruction:
     return encoding.get_version()
 
@@ -188,6 +193,7 @@ WEIGHTS: dict[Maker, int] = {
     unpause_system: 2,
     withdraw_treasury: 4,
     donate: 3,
+    process_admin_change: 2,
     get_version: 1,
     initialize_program: 1,
 }
