@@ -69,7 +69,9 @@ def compile_object(mutant: int | None = None, source: Path = SOURCE_DIR) -> byte
         ir, obj, cache = work / "frt.ll", work / "frt.o", work / "cache"
         compiler(*_FLAGS, *seeded, "-S", "-emit-llvm", "frt.c", "-o", str(ir), source=source, cache=cache)
         guard(ir.read_text())
-        compiler(*_FLAGS, *seeded, "-c", "frt.c", "-o", str(obj), source=source, cache=cache)
+        # Code generation alone, from the very IR that the guard has read.
+        no_passes = ("-Xclang", "-disable-llvm-passes")
+        compiler(*_FLAGS, *no_passes, "-c", str(ir), "-o", str(obj), source=source, cache=cache)
         return obj.read_bytes()
 
 
