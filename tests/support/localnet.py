@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 import os
@@ -9,13 +10,24 @@ import select
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
+
+from solders.hash import Hash
+from solders.keypair import Keypair
+from solders.message import Message
+from solders.pubkey import Pubkey
+from solders.system_program import TransferParams, transfer
+from solders.transaction import VersionedTransaction
+
+T = TypeVar("T")
 
 _START_TIMEOUT_S = 20
 _ROOT = Path(__file__).parents[2]
@@ -123,3 +135,66 @@ def _connect(process: subprocess.Popen[bytes], log_path: Path) -> Localnet:
         raise RuntimeError(f"localnet did not start: {log_path.read_text()}")
     addresses = json.loads(line)
     return Localnet(rpc_url=addresses["rpc_url"], ws_url=addresses["ws_url"], process=process)
+
+
+def wait_for(condition: Callable[[], T | None], timeout_s: float = 10.0) -> T:
+    """The first result of `condition` that is true. AssertionError when there is none in time."""
+    deadline = time.monotonic() + timeout_s
+    pause = threading.Event()
+    while time.monotonic() < deadline:
+        result = condition()
+        if result:
+            return result
+        pause.wait(0.005)
+    raise AssertionError("the condition was not met in time")
+
+
+def status(chain: Localnet, signature: str) -> dict[str, Any] | None:
+    """What the chain says of one signature."""
+    found: dict[str, Any] | None = chain.call("getSignatureStatuses", [signature])["value"][0]
+    return found
+
+
+def wait_landed(chain: Localnet, signature: str) -> dict[str, Any]:
+    """The signature's status once it has landed."""
+    return wait_for(lambda: status(chain, signature))
+
+
+def wait_height(chain: Localnet, height: int) -> int:
+    """The processed height once it is at least `height`."""
+
+    def reached() -> int | None:
+        now: int = chain.call("getBlockHeight", {"commitment": "processed"})
+        return now if now >= height else None
+
+    return wait_for(reached)
+
+
+def latest_blockhash(chain: Localnet) -> tuple[Hash, int]:
+    """The newest blockhash and its last valid height."""
+    value = chain.call("getLatestBlockhash", {"commitment": "processed"})["value"]
+    return Hash.from_string(value["blockhash"]), value["lastValidBlockHeight"]
+
+
+def funded(chain: Localnet, lamports: int = 10_000_000_000) -> Keypair:
+    """A new wallet that the faucet has paid."""
+    wallet = Keypair()
+    assert wait_landed(chain, chain.call("requestAirdrop", str(wallet.pubkey()), lamports))["err"] is None
+    return wallet
+
+
+def transfer_of(payer: Keypair, to: Pubkey, lamports: int, blockhash: Hash) -> VersionedTransaction:
+    """A signed SOL transfer."""
+    instruction = transfer(TransferParams(from_pubkey=payer.pubkey(), to_pubkey=to, lamports=lamports))
+    return VersionedTransaction(Message.new_with_blockhash([instruction], payer.pubkey(), blockhash), [payer])
+
+
+def wire(tx: VersionedTransaction) -> str:
+    """The transaction as sendTransaction takes it with encoding base64."""
+    return base64.b64encode(bytes(tx)).decode()
+
+
+def send(chain: Localnet, tx: VersionedTransaction, **options: Any) -> str:
+    """sendTransaction without preflight."""
+    signature: str = chain.call("sendTransaction", wire(tx), {"encoding": "base64", "skipPreflight": True, **options})
+    return signature
