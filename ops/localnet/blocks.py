@@ -59,6 +59,7 @@ class Blocks:
         )
         self._by_height = {0: genesis}
         self._height_of = {genesis.blockhash: 0}
+        self._height_at = {0: 0}
         self.tip = genesis
 
     def _hash(self, previous: bytes, height: int) -> Hash:
@@ -79,10 +80,12 @@ class Blocks:
         )
         self._by_height[height] = block
         self._height_of[block.blockhash] = height
+        self._height_at[slot] = height
         self.tip = block
         forgotten = self._by_height.pop(height - self._kept, None)
         if forgotten is not None:
             del self._height_of[forgotten.blockhash]
+            del self._height_at[forgotten.slot]
         return block
 
     def at(self, commitment: str, endpoint_lag: int = 0) -> Block:
@@ -101,6 +104,10 @@ class Blocks:
     def height_of(self, blockhash: Hash) -> int | None:
         """The height of the block that brought `blockhash`, None when unknown or long expired."""
         return self._height_of.get(blockhash)
+
+    def height_at(self, slot: int) -> int:
+        """The height of the block at a recent slot. KeyError when there is none."""
+        return self._height_at[slot]
 
     def usable(self, blockhash: Hash, at_height: int) -> bool:
         """Whether a transaction with `blockhash` may land in the block at `at_height`."""

@@ -15,8 +15,8 @@ from itertools import islice
 
 from solders.pubkey import Pubkey
 
-#: Newer records stay as objects (they are about to be asked for), older ones are packed to bytes.
-UNPACKED_RECORDS = 4096
+#: Newer records stay as objects, about 150 MB of them; older ones are packed to bytes, a third of that.
+UNPACKED_RECORDS = 65_536
 _PACK_BATCH = 256
 _EVICT_BATCH = 1024
 _HEAD = struct.Struct("<QqHHHHH")

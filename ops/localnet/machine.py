@@ -109,6 +109,7 @@ class Machine:
                 account = self._svm.get_account(key)
                 if account != before[index].account:
                     after[index] = accounts.put(key, bank.slot, account, bank.oldest_read_slot)
+        pre_tokens, post_tokens = self._token_balances(before, after)
         record = TxRecord(
             slot=bank.slot,
             unix_timestamp=bank.unix_timestamp,
@@ -117,8 +118,8 @@ class Machine:
             meta=bytes(meta),
             pre_lamports=tuple(state.lamports for state in before),
             post_lamports=tuple(state.lamports for state in after),
-            pre_tokens=self._token_balances(before),
-            post_tokens=self._token_balances(after),
+            pre_tokens=pre_tokens,
+            post_tokens=post_tokens,
             loaded_writable=tuple(map(bytes, writable)),
             loaded_readonly=tuple(map(bytes, readonly)),
         )
@@ -139,19 +140,30 @@ class Machine:
         self._svm.set_account(payer, Account(left, b"", SYSTEM_PROGRAM))
         return True
 
-    def _token_balances(self, states: list[AccountState]) -> tuple[TokenBalance, ...]:
-        found = []
-        for index, state in enumerate(states):
-            token = state.token
-            if token is None or state.account is None:
-                continue
-            mint = self.accounts.current(token.mint).mint
-            # A validator too leaves out what it cannot give decimals for.
-            if mint is not None:
-                is_2022 = state.account.owner == TOKEN_2022_PROGRAM
-                entry = TokenBalance(index, mint.decimals, is_2022, bytes(token.mint), bytes(token.owner), token.amount)
-                found.append(entry)
-        return tuple(found)
+    def _token_balances(
+        self, before: list[AccountState], after: list[AccountState]
+    ) -> tuple[tuple[TokenBalance, ...], tuple[TokenBalance, ...]]:
+        pre, post = [], []
+        for index, state in enumerate(before):
+            entry = self._token_balance(index, state)
+            if entry is not None:
+                pre.append(entry)
+            if after[index] is not state:
+                entry = self._token_balance(index, after[index])
+            if entry is not None:
+                post.append(entry)
+        return tuple(pre), tuple(post)
+
+    def _token_balance(self, index: int, state: AccountState) -> TokenBalance | None:
+        token = state.token
+        if token is None or state.account is None:
+            return None
+        mint = self.accounts.current(token.mint).mint
+        # A validator too leaves out what it cannot give decimals for.
+        if mint is None:
+            return None
+        is_2022 = state.account.owner == TOKEN_2022_PROGRAM
+        return TokenBalance(index, mint.decimals, is_2022, bytes(token.mint), bytes(token.owner), token.amount)
 
     def simulate(
         self, tx: VersionedTransaction, bank: Bank

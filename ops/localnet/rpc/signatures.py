@@ -61,21 +61,16 @@ def get_signature_statuses(scope: Scope, params: Params) -> Any:
 
 def _status(scope: Scope, seq: int) -> dict[str, Any]:
     record, level = scope.chain.history.record(seq), confirmation_status(scope, seq)
+    confirmations = None
+    if level != FINALIZED:
+        confirmations = scope.block(PROCESSED).height - scope.chain.blocks.height_at(record.slot)
     return {
         "confirmationStatus": level,
-        "confirmations": None if level == FINALIZED else _confirmations(scope, record.slot),
+        "confirmations": confirmations,
         "err": err_value(record.err),
         "slot": record.slot,
         "status": err_status(record.err),
     }
-
-
-def _confirmations(scope: Scope, slot: int) -> int:
-    """Blocks on top of the one at `slot`, which is not final and so among the last few."""
-    lag, age = scope.lag_blocks, 0
-    while scope.chain.blocks.back(lag + age).slot > slot:
-        age += 1
-    return age
 
 
 def get_signatures_for_address(scope: Scope, params: Params) -> Any:

@@ -76,8 +76,10 @@ def _signatures_good(tx: VersionedTransaction) -> bool:
 
 def _refusal(scope: Scope, tx: VersionedTransaction, block: Block) -> str | None:
     """Why the bank at `block` would not even run the transaction."""
-    seq = scope.chain.history.seq_of(bytes(tx.signatures[0]))
-    if seq is not None and seq < block.end_seq:
+    history = scope.chain.history
+    seq = history.seq_of(bytes(tx.signatures[0]))
+    # A simulation may carry an old signature on a new message, which is another transaction.
+    if seq is not None and seq < block.end_seq and history.record(seq).raw == bytes(tx):
         return "AlreadyProcessed"
     if not scope.chain.blocks.usable(message_of(tx).recent_blockhash, block.height):
         return "BlockhashNotFound"
