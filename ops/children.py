@@ -1,0 +1,226 @@
+"""Child processes that are kept running: started, watched, started again when they die, ended in order.
+
+One thread starts and reaps all: PR_SET_PDEATHSIG fires when the *thread* that started the child ends.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event, Lock, Thread
+from time import monotonic, sleep
+from typing import Final, Self
+
+from domain.errors import StressError
+
+POLL_S: Final = 0.03
+CRASH_LOOP_S: Final = 2.0  # a child that lives shorter than this is started again with a pause
+FIRST_PAUSE_S: Final = 0.1
+LONGEST_PAUSE_S: Final = 5.0
+LOG_TAIL_BYTES: Final = 2_000
+_LAUNCHER: Final = Path(__file__).with_name("launch.py")
+
+
+class ChildError(StressError):
+    """A child did not start, or one that cannot be started again has died."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildSpec:
+    """``ready(pid)`` says whether the process with this pid, and no other, serves. ``env`` is the whole environment."""
+
+    role: str
+    name: str  # unique; also the log's file name
+    command: tuple[str, ...]
+    env: Mapping[str, str]
+    ready: Callable[[int], bool]
+    cores: tuple[int, ...] = ()
+    start_timeout_s: float = 30.0
+    stop_timeout_s: float = 10.0
+    restart: bool = True
+
+
+@dataclass(slots=True)
+class _Child:
+    spec: ChildSpec
+    process: subprocess.Popen[bytes] | None = None
+    wanted: bool = True
+    start_at: float = 0.0
+    started_at: float = 0.0
+    quick_deaths: int = 0
+    restarts: int = 0
+
+
+class Children:
+    """All children of this process. Use as a context manager: leaving it ends every child."""
+
+    def __init__(self, log_directory: Path, working_directory: Path) -> None:
+        self._log_directory = log_directory
+        self._working_directory = working_directory
+        self._children: dict[str, _Child] = {}
+        self._lock = Lock()
+        self._wake = Event()
+        self._closed = False
+        self._failure: str | None = None
+        log_directory.mkdir(parents=True, exist_ok=True)
+        self._keeper = Thread(target=self._keep, name="children", daemon=True)
+        self._keeper.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close([])
+
+    def start(self, specs: Sequence[ChildSpec], interrupted: Callable[[], bool] = lambda: False) -> None:
+        """Start the children side by side and return when each is ready. Raises ChildError with the log's end."""
+        with self._lock:
+            for spec in specs:
+                if spec.name in self._children:
+                    raise ChildError(f"{spec.name} was started before")
+                self._children[spec.name] = _Child(spec)
+        self._wake.set()
+        began = monotonic()
+        waiting = {spec.name: spec for spec in specs}
+        while waiting:
+            self.check()
+            for name, spec in list(waiting.items()):
+                if self._serves(name):
+                    del waiting[name]
+                elif self._children[name].quick_deaths > 0 or monotonic() - began > spec.start_timeout_s:
+                    raise ChildError(f"{name} did not start; its log ends with:\n{self.log_tail(name)}")
+            if interrupted():
+                raise ChildError("interrupted while the services were starting")
+            if waiting:
+                sleep(POLL_S)
+
+    def _serves(self, name: str) -> bool:
+        child = self._children[name]
+        process = child.process
+        return process is not None and child.spec.ready(process.pid)
+
+    def stop(self, roles: Sequence[str]) -> list[str]:
+        """End every child of these roles: SIGTERM, their deadline, SIGKILL. Names of those that had to be killed."""
+        with self._lock:
+            leaving = [child for child in self._children.values() if child.spec.role in roles and child.wanted]
+            for child in leaving:
+                child.wanted = False
+                self._signal(child, signal.SIGTERM)
+        began, killed = monotonic(), []
+        for child in leaving:
+            while child.process is not None:
+                if monotonic() - began > child.spec.stop_timeout_s and child.spec.name not in killed:
+                    killed.append(child.spec.name)
+                    with self._lock:
+                        self._signal(child, signal.SIGKILL)
+                sleep(POLL_S)
+        return killed
+
+    def close(self, order: Sequence[Sequence[str]]) -> list[str]:
+        """End the groups of roles in this order, then whatever is left. Names of those that had to be killed."""
+        killed: list[str] = []
+        for roles in order:
+            killed += self.stop(roles)
+        killed += self.stop(sorted({child.spec.role for child in self._children.values()}))
+        self._closed = True
+        self._wake.set()
+        self._keeper.join()
+        return killed
+
+    def check(self) -> None:
+        """Raises ChildError when a child died that cannot be started again."""
+        if self._failure is not None:
+            raise ChildError(self._failure)
+
+    def pids(self) -> dict[str, list[int]]:
+        """Role -> pids of its living children, in the order of their start."""
+        found: dict[str, list[int]] = {}
+        with self._lock:
+            for child in self._children.values():
+                if child.process is not None:
+                    found.setdefault(child.spec.role, []).append(child.process.pid)
+        return found
+
+    def restarts(self) -> dict[str, int]:
+        """Name -> how often the child was started again."""
+        return {name: child.restarts for name, child in self._children.items()}
+
+    def log_tail(self, name: str) -> str:
+        """The last lines of a child's log."""
+        try:
+            data = self._log_path(name).read_bytes()
+        except OSError:
+            return "(no log)"
+        return data[-LOG_TAIL_BYTES:].decode(errors="replace").strip() or "(an empty log)"
+
+    def _log_path(self, name: str) -> Path:
+        return self._log_directory / f"{name}.log"
+
+    @staticmethod
+    def _signal(child: _Child, number: signal.Signals) -> None:
+        """To the whole group when killing, so that a child's own children go with it. The keeper has not reaped it."""
+        if child.process is None:
+            return
+        with suppress(ProcessLookupError):
+            if number is signal.SIGKILL:
+                os.killpg(child.process.pid, number)
+            else:
+                os.kill(child.process.pid, number)
+
+    def _keep(self) -> None:
+        while not self._closed:
+            self._wake.wait(POLL_S)
+            self._wake.clear()
+            with self._lock:
+                for child in self._children.values():
+                    self._reap(child)
+                    if child.process is None and child.wanted and monotonic() >= child.start_at:
+                        self._spawn(child)
+
+    def _reap(self, child: _Child) -> None:
+        if child.process is None:
+            return
+        flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        if os.waitid(os.P_PID, child.process.pid, flags) is None:
+            return
+        # While its pid is not reaped the group's number cannot belong to anybody else.
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(child.process.pid, signal.SIGKILL)
+        code = child.process.wait()
+        child.process = None
+        if child.wanted:
+            self._plan_restart(child, code)
+
+    def _plan_restart(self, child: _Child, code: int) -> None:
+        if not child.spec.restart:
+            child.wanted = False
+            self._failure = f"{child.spec.name} ended with {code}; its log ends with:\n{self.log_tail(child.spec.name)}"
+            return
+        child.quick_deaths = child.quick_deaths + 1 if monotonic() - child.started_at < CRASH_LOOP_S else 0
+        pause = 0.0
+        if child.quick_deaths:
+            pause = min(FIRST_PAUSE_S * 2 ** (child.quick_deaths - 1), LONGEST_PAUSE_S)
+        child.start_at = monotonic() + pause
+        child.restarts += 1
+
+    def _spawn(self, child: _Child) -> None:
+        spec = child.spec
+        cores = ",".join(str(core) for core in spec.cores)
+        command = [sys.executable, "-I", "-S", str(_LAUNCHER), str(os.getpid()), cores, "--", *spec.command]
+        with self._log_path(spec.name).open("ab") as log:
+            child.process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=dict(spec.env),
+                cwd=self._working_directory,
+                start_new_session=True,  # Ctrl-C in the terminal is ours alone
+            )
+        child.started_at = monotonic()
