@@ -157,6 +157,30 @@ def test_accounts_that_are_not_looked_at(stage):
     passes(stage, "swap", harmless("ignored mint", lambda case: case.write_data(1, ELSEWHERE)))
 
 
+def test_what_is_stored_but_never_enforced(stage):
+    """Amount limits, withdrawal protection and the single-LP flag of the pool; the owner of system_state."""
+    limits = harmless("limits", lambda case: case.change_bytes(example.POOL, 358, (1).to_bytes(8, "little") * 6))
+    flags = harmless("flags", lambda case: case.change_pool(example.POOL, flags=0x98))
+    foreign = harmless("system", lambda case: case.change_account(SYSTEM_STATE, owner=example.MINT_A))
+    for name in ("deposit", "withdraw", "swap"):
+        for fault in (limits, flags, foreign):
+            passes(stage, name, fault)
+
+
+def test_more_accounts_than_the_least_are_fine_where_no_count_is_exact(stage):
+    for instruction in (
+        encoding.pause_system(example.ADMIN, 0),
+        encoding.withdraw_treasury(example.ADMIN, 10_000_000, ELSEWHERE),
+        encoding.update_fees(example.ADMIN, example.POOL, 3, 100_000, 10_000),
+        encoding.get_version(),
+    ):
+        longer = replace(instruction, metas=(*instruction.metas, Meta(key=example.MINT_A), Meta(key=VIEWER)))
+        assert stage.result(longer) is None
+    assert stage.world.run(encoding.pause_system(example.ADMIN, 0)) is None
+    unpause = encoding.unpause_system(example.ADMIN)
+    assert stage.world.run(replace(unpause, metas=(*unpause.metas, Meta(key=VIEWER)))) is None
+
+
 def test_a_longer_pool_account_is_tolerated_and_its_tail_untouched(stage):
     tail = b"\xaa" * 7
     longer = harmless(

@@ -15,9 +15,11 @@ from tests.support.contract_model.faults import (
     argument,
     exact_count,
     fee_cannot_be_taken,
+    fee_counter_full,
     huge_supply,
     key,
     lamports,
+    liquidity_counter_full,
     lp_mint_unusable,
     meta,
     not_admin,
@@ -66,9 +68,12 @@ def deposit() -> tuple[Instruction, list[Fault]]:
         token_mint("LP target", BAD, example.USER_LP_A, example.LP_B),
         u64("more than the balance", "InsufficientFunds", 33, 2**64 - 1),
         *fee_cannot_be_taken(USER, 13_000_000),
+        fee_counter_full(POOL, "collected_liquidity"),
+        fee_counter_full(POOL, "total_fees"),
         key("other token program", "IncorrectProgramId", 4, ELSEWHERE),
         meta("source not writable", "PrivilegeEscalation", 7, "writable 7", writable=False),
         meta("vault not writable", "PrivilegeEscalation", 5, "writable 5", writable=False),
+        liquidity_counter_full(POOL, "a"),
         meta("LP mint not writable", "PrivilegeEscalation", 9, "writable 9", writable=False),
         meta("LP target not writable", "PrivilegeEscalation", 8, "writable 8", writable=False),
         huge_supply(example.LP_A),
@@ -99,6 +104,8 @@ def withdraw() -> tuple[Instruction, list[Fault]]:
         token_mint("vault", BAD, example.VAULT_A, MINT_B),
         *lp_mint_unusable("lp mint", example.LP_A),
         *fee_cannot_be_taken(USER, 13_000_000),
+        fee_counter_full(POOL, "collected_liquidity"),
+        fee_counter_full(POOL, "total_fees"),
         key("other token program", "IncorrectProgramId", 4, ELSEWHERE),
         meta("LP source not writable", "PrivilegeEscalation", 7, "writable 7", writable=False),
         meta("LP mint not writable", "PrivilegeEscalation", 9, "writable 9", writable=False),
@@ -166,10 +173,13 @@ def swap() -> tuple[Instruction, list[Fault]]:
             lambda case: case.change_pool(POOL, total_b=159_999_999),
         ),
         *fee_cannot_be_taken(USER, 271_500),
+        fee_counter_full(POOL, "collected_swap"),
+        fee_counter_full(POOL, "total_fees"),
         meta("source not writable", "PrivilegeEscalation", 7, "writable 7", writable=False),
         meta("vault A not writable", "PrivilegeEscalation", 5, "writable 5", writable=False),
         meta("target not writable", "PrivilegeEscalation", 8, "writable 8", writable=False),
         meta("vault B not writable", "PrivilegeEscalation", 6, "writable 6", writable=False),
+        liquidity_counter_full(POOL, "a"),
     ]
 
 
@@ -360,9 +370,21 @@ def consolidate() -> tuple[Instruction, list[Fault]]:
         unsigned(),
         *system_loads(1),
         not_admin(),
+        Fault(
+            "system_state of another program",
+            "IncorrectProgramId",
+            "system owner",
+            lambda case: case.change_account(SYSTEM_STATE, owner=TOKEN_PROGRAM),
+        ),
         pool_usable(POOL, 0)[0],
         *pool_parses(POOL),
+        Fault("treasury too long", "BorshIoError", "treasury", lambda case: _treasury_length(case, 137)),
+        Fault("treasury too short", "BorshIoError", "treasury", lambda case: _treasury_length(case, 135)),
     ]
+
+
+def _treasury_length(case: Case, length: int) -> None:
+    case.change_account(MAIN_TREASURY, data=case.world.data(MAIN_TREASURY).ljust(length, b"\0")[:length])
 
 
 def withdraw_treasury() -> tuple[Instruction, list[Fault]]:

@@ -12,7 +12,7 @@ from itertools import combinations
 
 from tests.support.contract_model.addresses import MAIN_TREASURY, RENT_SYSVAR, SYSTEM_STATE, TOKEN_PROGRAM
 from tests.support.contract_model.runtime import Instruction
-from tests.support.contract_model.state import Account, PoolState, SystemState
+from tests.support.contract_model.state import U64_MAX, Account, PoolState, SystemState
 from tests.support.litesvm_world import World
 
 PANIC = "ProgramFailedToComplete"
@@ -274,6 +274,25 @@ def fee_cannot_be_taken(user: bytes, fee: int, pool_index: int = 3) -> list[Faul
         meta("account 0 not writable", "PrivilegeEscalation", 0, "writable 0", writable=False),
         key("no system program", "MissingAccount", 1, ELSEWHERE),
     ]
+
+
+def fee_counter_full(pool: bytes, field: str) -> Fault:
+    """The last step of TAKE_FEE: a counter of fees that cannot grow."""
+    return Fault(
+        f"{field} at its limit",
+        "Custom(1033)",
+        f"pool data.{field}",
+        lambda case: case.change_pool(pool, **{field: U64_MAX}),
+    )
+
+
+def liquidity_counter_full(pool: bytes, side: str) -> Fault:
+    return Fault(
+        f"counter {side} at its limit",
+        "ArithmeticOverflow",
+        "pool data.total",
+        lambda case: case.change_pool(pool, **{f"total_{side}": U64_MAX}),
+    )
 
 
 def huge_supply(address: bytes) -> Fault:
