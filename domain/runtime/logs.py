@@ -1,0 +1,102 @@
+"""Logging of every process: structlog and foreign records through one chain, for people or as JSON lines.
+
+A record carries a machine-readable ``action`` from the closed list below, and the ids bound to its context.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Mapping, MutableMapping
+from typing import Any, Final, TextIO
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from domain.runtime.redact import HIDDEN, is_secret, redact
+from domain.runtime.settings import Settings
+
+# Every `action` that our code logs. A test compares this list with the sources, both ways.
+ACTIONS: Final = frozenset(
+    {
+        "api_listening",
+        "command_refused",
+        "command_sent",
+        "commit_refused",
+        "core_wallet_funded",
+        "program_initialised",
+        "request_failed",
+        "revived",
+        "store_unavailable",
+        "submit_failed",
+        "sweep_failed",
+    }
+)
+
+# Libraries whose own lines are noise below a warning.
+_QUIET: Final = ("urllib3", "kombu", "amqp", "flask_jsonrpc", "werkzeug")
+
+
+def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
+    """Set up this process' logging, replacing what was there; to standard error unless ``stream`` is given."""
+    shared = _shared_processors()
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *shared],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                hide_secrets,
+                *_renderers(settings.log_format, colors=(stream or sys.stderr).isatty()),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    for old in root.handlers[:]:
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(settings.log_level.upper())
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+
+
+def _shared_processors() -> list[Processor]:
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.PositionalArgumentsFormatter(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]
+
+
+def _renderers(log_format: str, *, colors: bool) -> list[Processor]:
+    if log_format == "json":
+        return [structlog.processors.EventRenamer("message"), structlog.processors.JSONRenderer(default=str)]
+    # the exception is text by now, so that it went through hide_secrets
+    return [structlog.dev.ConsoleRenderer(colors=colors)]
+
+
+def hide_secrets(_: WrappedLogger, __: str, event: EventDict) -> Mapping[str, Any]:
+    """No value with a secret's name, no URL credentials and no key bytes leave the process, whatever was logged."""
+    cleaned: MutableMapping[str, Any] = {}
+    for name, value in event.items():
+        if is_secret(name):
+            cleaned[name] = HIDDEN
+        elif isinstance(value, bool | int | float) or value is None:
+            cleaned[name] = value
+        else:
+            cleaned[name] = redact(value if isinstance(value, str | Mapping | list | tuple) else str(value))
+    return cleaned

@@ -1,0 +1,225 @@
+"""All settings: their names, defaults, units and limits; read once from environment and TOML file, then frozen.
+
+Every name exists as ``FRT_<NAME>`` in the environment and as ``name`` in the file; a name nobody knows is an error.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self, cast
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from domain.runtime.redact import redact_url
+
+ENV_PREFIX: Final = "FRT_"
+CONFIG_VARIABLE: Final = "FRT_CONFIG"
+_LOCALNET_PROGRAM_ID: Final = "4aeVqtWhrUh6wpX8acNj2hpWXKEQwxjA3PYb2sHhNyCn"  # CONTRACT.md 1
+_LOCAL_NAMES: Final = frozenset({"localhost", ""})
+
+Milliseconds = Annotated[int, Field(ge=1, le=3_600_000)]
+Port = Annotated[int, Field(ge=0, le=65_535)]
+
+
+def _from(make: Callable[[dict[str, Any]], object]) -> Callable[[], Any]:
+    """A default that follows from settings above it; pydantic passes them, its type only knows the short form."""
+    return cast("Callable[[], Any]", make)
+
+
+class Settings(BaseSettings):
+    """Effective settings of one process. Frozen; ``load`` (settings_sources.py) makes them."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX,
+        case_sensitive=False,
+        env_ignore_empty=True,
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        validate_default=True,
+    )
+
+    # Redis
+    redis_url: str = Field(
+        "redis://127.0.0.1:6379/0", repr=False, description="redis://, rediss:// or unix:// URL of the one Redis"
+    )
+    redis_prefix: str = Field("frt:", min_length=1, description="what every key and queue name begins with")
+
+    # Solana
+    rpc_urls: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("http://127.0.0.1:8899",), min_length=1, repr=False, description="RPC endpoints, comma-separated"
+    )
+    local_chain: bool = Field(
+        default_factory=_from(lambda known: all(is_local_url(url) for url in known["rpc_urls"])),
+        description="a chain of our own: free SOL, administrative probes; by default when every endpoint is loopback",
+    )
+    rpc_timeout_ms: Milliseconds = Field(
+        default_factory=_from(lambda known: 1_000 if known["local_chain"] else 5_000),
+        description="milliseconds for one RPC request; 1000 on a local chain, 5000 on a cluster",
+    )
+    program_id: str = Field(_LOCALNET_PROGRAM_ID, description="address of the Fixed Ratio Trading program")
+    preflight: bool = Field(default=False, description="simulate each transaction before it is sent")
+    sol_threshold: int | None = Field(
+        None, ge=0, le=2**63, description="lamports under which a wallet is topped up; derived from the pool's fees"
+    )
+
+    # The local chain
+    localnet_port: Port = Field(8899, description="HTTP port of the local chain, 0 for any")
+    localnet_ws_port: Port = Field(8900, description="WebSocket port of the local chain, 0 for any")
+    slot_ms: Milliseconds = Field(400, description="milliseconds of one slot of the local chain")
+
+    # Files and keys
+    data_dir: Path = Field(Path("data"), description="folder of everything that is kept in files")
+    core_wallet: Path = Field(
+        default_factory=_from(lambda known: known["data_dir"] / "core-wallet.json"),
+        description="solana-keygen file of the core wallet",
+    )
+    sealing_key: SecretStr | None = Field(
+        None, repr=False, description="32 bytes as hex or base64 that seal the thread keys; goes before the file"
+    )
+    sealing_key_file: Path = Field(
+        default_factory=_from(lambda known: known["data_dir"] / "sealing.key"),
+        description="file (mode 0600) with the sealing key",
+    )
+
+    # The run
+    seed: int | None = Field(None, ge=0, lt=2**64, description="fixes every random decision; drawn when not given")
+    countdown_min_ms: Milliseconds = Field(750, description="shortest pause between two cycles of a thread")
+    countdown_max_ms: Milliseconds = Field(2_000, description="longest pause between two cycles of a thread")
+    error_history_limit: int = Field(10, ge=1, le=10_000, description="errors kept per thread")
+    journal_cap: int = Field(200_000, ge=1, description="unspilled journal entries at which cycles wait")
+
+    # Workers and supervisor
+    worker_pool: Literal["threads", "solo", "prefork"] = Field("threads", description="Celery pool of a cycle node")
+    worker_concurrency: int = Field(4, ge=1, le=1_000, description="cycles that one node runs at once")
+    nodes: int | None = Field(None, ge=1, le=1_024, description="cycle nodes; by default one per worker core")
+    overdue_ms: Milliseconds = Field(2_000, description="a chain this late and without lease is sent again")
+    sweep_ms: Milliseconds = Field(500, description="pause between two sweeps of the supervisor")
+
+    # Web server
+    api_bind: str = Field("127.0.0.1", min_length=1, description="address the web server listens on")
+    api_port: Port = Field(8080, description="port the web server listens on, 0 for any")
+    allow_remote: bool = Field(default=False, description="permit an api_bind that other machines can reach")
+    request_timeout_s: float = Field(30.0, gt=0, le=600, description="seconds until a command answers -1009")
+    stop_wait_s: float = Field(
+        default_factory=_from(lambda known: min(25.0, known["request_timeout_s"])),
+        gt=0,
+        le=600,
+        description="seconds that stop_thread waits for the open operation",
+    )
+    max_waiting_requests: int = Field(32, ge=0, le=1_000, description="requests that may wait for a command at once")
+    max_body_bytes: int = Field(1_048_576, ge=1_024, le=2**30, description="largest request body")
+    max_batch: int = Field(100, ge=1, le=10_000, description="most calls in one JSON-RPC batch")
+
+    # Logs
+    log_level: Literal["debug", "info", "warning", "error", "critical"] = Field(
+        "info", description="lowest level shown"
+    )
+    log_format: Literal["console", "json"] = Field("console", description="for people, or one JSON object per line")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what is passed in: the process' own environment is read by ``load``, or not at all."""
+        return (init_settings,)
+
+    @field_validator("rpc_urls", mode="before")
+    @classmethod
+    def _split_urls(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        if value.lstrip().startswith("["):
+            return tuple(json.loads(value))
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+
+    @field_validator("rpc_urls")
+    @classmethod
+    def _check_rpc_urls(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
+        if any(urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname for url in urls):
+            raise ValueError("an RPC endpoint is an http:// or https:// URL")
+        return urls
+
+    @field_validator("redis_url")
+    @classmethod
+    def _check_redis_url(cls, url: str) -> str:
+        if urlsplit(url).scheme not in ("redis", "rediss", "unix"):
+            raise ValueError("Redis is given as a redis://, rediss:// or unix:// URL")
+        return url
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _lower(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        if self.countdown_min_ms > self.countdown_max_ms:
+            raise ValueError("countdown_min_ms is above countdown_max_ms")
+        if self.stop_wait_s > self.request_timeout_s:
+            raise ValueError("stop_wait_s is above request_timeout_s")
+        if not self.allow_remote and not is_local_host(self.api_bind):
+            raise ValueError("api_bind is reachable from other machines; set allow_remote to permit that")
+        return self
+
+    @property
+    def lease_ms(self) -> int:
+        """A cycle's lease: the sum of its two request timeouts + 1 s, without renewal (DESIGN.md 5)."""
+        return 2 * self.rpc_timeout_ms + 1_000
+
+    def safe_dump(self) -> dict[str, Any]:
+        """Effective values as plain JSON data; secrets are only said to be set, URLs come without credentials."""
+        dump = self.model_dump(mode="json", exclude={"sealing_key"})
+        dump["redis_url"] = redact_url(self.redis_url)
+        dump["rpc_urls"] = [redact_url(url) for url in self.rpc_urls]
+        dump["sealing_key"] = None if self.sealing_key is None else "(set)"
+        return {name: dump[name] for name in type(self).model_fields}
+
+    def to_env(self) -> dict[str, str]:
+        """The environment that gives a child process these very settings. Holds secrets; paths are absolute."""
+        return {
+            f"{ENV_PREFIX}{name.upper()}": _text(value)
+            for name in type(self).model_fields
+            if (value := getattr(self, name)) is not None
+        }
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, Path):
+        return str(value.absolute())
+    if isinstance(value, tuple):
+        return json.dumps(list(value))
+    return str(value)
+
+
+def is_local_host(host: str) -> bool:
+    """Loopback by address or by name; anything else may be reached from elsewhere."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() in _LOCAL_NAMES
+
+
+def is_local_url(url: str) -> bool:
+    return is_local_host(urlsplit(url).hostname or "")
+
+
+def load(env: Mapping[str, str], toml: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Settings:
+    """See settings_sources.load; here because everybody asks for it by this name."""
+    from domain.runtime.settings_sources import load as load_sources
+
+    return load_sources(env, toml, overrides)
