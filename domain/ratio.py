@@ -59,7 +59,7 @@ def _adjusted(ratio: int, factor: int) -> int:
 def ratio_display(ratio_a: int, ratio_b: int, decimals_a: int, decimals_b: int) -> str:
     """The price of one token as text: "1 Token A = 160 Token B".
 
-    Exact, never rounded: "1 Token B = 0.75 Token A" where only that is finite, "3 Token A = 7 Token B" where neither is.
+    Exact, never rounded: "1 Token B = 0.75 Token A" where only that is finite, else "3 Token A = 7 Token B".
     """
     a, b = ratio_a * 10**decimals_b, ratio_b * 10**decimals_a  # tokens A : tokens B, over a common denominator
     divisor = gcd(a, b)
