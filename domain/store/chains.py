@@ -15,6 +15,7 @@ from domain.thread import ThreadStatus
 
 MakeNext = Callable[[int, int], Next]  # (generation, seq) of the cycle to come -> its message
 ATTEMPTS = 20
+SEPARATOR = "\x1f"
 
 
 class ChainStore(Part):
@@ -52,9 +53,11 @@ class ChainStore(Part):
             ],
             [generation, seq, lease_ms, token, "" if queue_epoch is None else queue_epoch, "1" if recovery else "0"],
         )
-        if answer[0] != "":
-            return Refused(reason=Refusal(answer[0]))
-        epoch, now_ms, kind, due_ms, status, pool, config, state, intents, order, policy, journal, paused = answer[1:]
+        if answer.startswith("!"):
+            return Refused(reason=Refusal(answer[1:]))
+        epoch, now_ms, kind, due_ms, status, pool, config, state, intents, order, policy, journal, paused = (
+            answer.split(SEPARATOR)
+        )
         return Begun(
             chain_id=chain_id,
             kind=ChainKind(kind),
@@ -72,7 +75,7 @@ class ChainStore(Part):
             order=order,
             policy=policy,
             journal_length=int(journal),
-            service_paused=int(paused) == 1,
+            service_paused=paused == "1",
         )
 
     def commit(self, commit: Commit) -> Committed | Refused:

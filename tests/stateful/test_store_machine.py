@@ -121,6 +121,17 @@ class StoreMachine(RuleBasedStateMachine):
         if commit.outbox_put:
             self.start_share()
 
+    @precondition(lambda self: self.hands)
+    @rule(choice=ANY)
+    def a_twin_takes_over(self, choice: int) -> None:
+        """A worker hangs beyond its lease and the broker delivers its message again: the first is a zombie now."""
+        begun = self.hands[choice % len(self.hands)].begun
+        self.leases_run_out()
+        message = next_of(begun.chain_id)(begun.generation, begun.seq).message
+        self.store.push_message(QUEUE, message)
+        self.model.send(begun.chain_id, begun.generation, begun.seq)
+        self.deliver(0, again=False)
+
     @precondition(lambda self: self.model.queue)
     @rule(choice=ANY)
     def lose_a_message(self, choice: int) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -16,6 +18,8 @@ import redis
 from domain.store.client import connect
 
 START_DEADLINE_S = 10.0
+PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None)
 
 
 def redis_binary() -> str:
@@ -36,7 +40,12 @@ def redis_server(*options: str) -> Iterator[str]:
         log = Path(folder) / "log"
         command = [redis_binary(), "--port", "0", "--unixsocket", str(socket), "--dir", folder]
         command += ["--save", "", "--appendonly", "no", "--logfile", str(log), *options]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            command,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            preexec_fn=_die_with_parent,  # noqa: PLW1509  one system call, before any thread of the child exists
+        )
         url = f"unix://{socket}"
         try:
             _wait_until_up(url, process, log)
@@ -44,6 +53,11 @@ def redis_server(*options: str) -> Iterator[str]:
         finally:
             process.terminate()
             process.wait(timeout=START_DEADLINE_S)
+
+
+def _die_with_parent() -> None:
+    """Linux: a killed test run leaves no server behind."""
+    _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _wait_until_up(url: str, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -2,8 +2,9 @@
 -- KEYS: 1 chain  2 epoch  3 recovering  4 paused  5 journal  6 policies  7 counters:cycles  8 counters:lateness
 -- ARGV: 1 generation  2 seq  3 lease_ms  4 token  5 the message's epoch or ""  6 "1": the recovery's own begin, for
 --       which a chain need not be live and a recovery may be going on
--- Answer: {reason}, or {"", epoch, now_ms, kind, due_ms, status, pool, config, state, intents, order, policy,
---         journal length, paused}. A refusal writes its counter only.
+-- Answer: "!reason", or one text of: epoch, now_ms, kind, due_ms, status, pool, config, state, intents, order, policy,
+--         journal length, paused, joined by the unit separator, which no JSON text holds (a list costs the reader more).
+--         A refusal writes its counter only.
 -- The due time stays as it is: a delivery that dies is found by its lease, not by a later due time.
 local c = redis.call("HMGET", KEYS[1], "kind", "generation", "seq", "live", "lease_token", "lease_until_ms",
   "due_ms", "status", "pool", "config", "state", "intents", "order")
@@ -12,7 +13,7 @@ local kind, epoch, recovery = c[1] or "gone", world[1] or "0", ARGV[6] == "1"
 
 local function refuse(reason)
   redis.call("HINCRBY", KEYS[7], kind .. "." .. reason, 1)
-  return { reason }
+  return "!" .. reason
 end
 
 if (ARGV[5] ~= "" and ARGV[5] ~= epoch) or (world[2] and not recovery) then return refuse("epoch") end
@@ -38,5 +39,5 @@ if not again and not recovery then
   redis.call("HINCRBY", KEYS[7], kind .. ".started", 1)
 end
 local policy = c[9] ~= "" and redis.call("HGET", KEYS[6], c[9]) or ""
-return { "", epoch, string.format("%.0f", now), kind, c[7], c[8], c[9], c[10], c[11], c[12], c[13], policy,
-  redis.call("XLEN", KEYS[5]), world[3] and 1 or 0 }
+return table.concat({ epoch, string.format("%.0f", now), kind, c[7], c[8], c[9], c[10], c[11], c[12], c[13], policy,
+  redis.call("XLEN", KEYS[5]), world[3] and 1 or 0 }, "\31")
