@@ -10,8 +10,6 @@ from domain.ids import CommandId
 from domain.store.committing import answer_writes
 from domain.store.edge import Part
 
-SLICE_S = 1.0  # one blocking call; must stay below the client's socket timeout
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandRecord:
@@ -75,7 +73,7 @@ class CommandStore(Part):
             left = deadline - time.monotonic()
             if answer is not None or left <= 0:
                 return answer
-            pause = f"{max(0.01, min(left, SLICE_S)):.3f}"
+            pause = f"{max(0.01, min(left, self._edge.block_s)):.3f}"
             self._edge.call("BLMOVE", done, done, "LEFT", "RIGHT", pause)
 
     def open_commands(self) -> list[tuple[CommandId, int]]:

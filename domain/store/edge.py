@@ -23,6 +23,7 @@ from domain.store.keys import DEFAULT_PREFIX, Keys
 from domain.store.scripts import load
 
 Argument = str | bytes | int
+LONGEST_BLOCK_S = 1.0
 _PASSING = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, OutOfMemoryError, ReadOnlyError)
 _PASSING_TEXTS = ("OOM ", "MISCONF ", "LOADING ", "READONLY ", "BUSY ", "MASTERDOWN ")
 
@@ -58,6 +59,9 @@ class Edge:
             raise ValueError("the store needs a client with decode_responses=True (domain.store.client.connect)")
         self._client: Any = client  # redis-py types every answer as a union with awaitables
         self.keys = Keys(prefix)
+        socket_timeout_s = client.connection_pool.connection_kwargs.get("socket_timeout")
+        # one blocking call must end well before the socket gives up on it (Redis looks ten times a second)
+        self.block_s = min(LONGEST_BLOCK_S, (socket_timeout_s or 2 * LONGEST_BLOCK_S) / 2)
 
     def call(self, *command: Argument, **options: Any) -> Any:
         """One command."""

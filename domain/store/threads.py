@@ -27,6 +27,9 @@ class ThreadStore(ChainStore):
         """1, 2, 3 ...: the thread is ``<kind>_<number>``. A number is never used again."""
         return int(self._edge.call("HINCRBY", self._keys.named("numbers"), kind.value, 1))
 
+    def next_thread_id(self, kind: ThreadKind) -> ThreadId:
+        return ThreadId(f"{kind.value}_{self.next_thread_number(kind)}")
+
     def next_index(self) -> int:
         """0, 1, 2 ...: the position of the next thread in the run."""
         return int(self._edge.call("HINCRBY", self._keys.named("numbers"), "index", 1)) - 1

@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from domain.chains import Commit
-from domain.ids import ChainId
+from domain.ids import ChainId, CommandId
 from domain.store.client import connect
 from domain.store.errors import StoreFailed, StoreUnavailable
 from domain.store.gateway import RedisStore
@@ -170,6 +170,11 @@ def test_an_unreachable_redis_is_unavailable(tmp_path: Any) -> None:
     for ask in (store.ping, store.now_ms, lambda: store.get_chains(["a"]), lambda: begin(store, THREAD)):
         with pytest.raises(StoreUnavailable):
             ask()
+
+
+def test_waiting_does_not_trip_over_a_short_socket_timeout(real_url: str) -> None:
+    store = RedisStore(connect(real_url, socket_timeout_s=0.6), "short:")
+    assert store.wait_for_command(CommandId("cmd"), 0.7) is None
 
 
 def test_a_full_redis_is_unavailable_and_writes_nothing() -> None:

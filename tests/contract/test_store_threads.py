@@ -112,7 +112,7 @@ def test_an_import_brings_state_and_status(store: RedisStore) -> None:
 
 def test_numbers_and_indexes_rise(store: RedisStore) -> None:
     assert [store.next_thread_number(ThreadKind.SWAP) for _ in range(3)] == [1, 2, 3]
-    assert store.next_thread_number(ThreadKind.DEPOSIT) == 1
+    assert store.next_thread_id(ThreadKind.DEPOSIT) == "deposit_1"
     assert [store.next_index() for _ in range(3)] == [0, 1, 2]
 
 
