@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from celery import Celery
-from kombu import Queue
+from kombu.entity import Queue
 
 from domain.runtime.settings import Settings, load
 from tasks.names import CONTROL_QUEUE, CYCLES_QUEUE
@@ -16,7 +16,7 @@ def create_app(settings: Settings) -> Celery:
     celery = Celery("frt", broker=broker_url(settings.redis_url), include=["tasks.registry"])
     celery.conf.update(
         task_default_queue=CYCLES_QUEUE,
-        task_queues=[Queue(CYCLES_QUEUE), Queue(CONTROL_QUEUE)],
+        task_queues=[Queue(name) for name in (CYCLES_QUEUE, CONTROL_QUEUE)],  # type: ignore[no-untyped-call]
         task_create_missing_queues=False,
         task_serializer="json",
         accept_content=["json"],
@@ -49,7 +49,7 @@ def create_app(settings: Settings) -> Celery:
 
 
 def broker_url(redis_url: str) -> str:
-    """kombu spells Redis over a unix socket differently."""
+    """Kombu spells Redis over a unix socket differently."""
     return redis_url.replace("unix://", "redis+socket://", 1)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from domain.chains import ChainKind
 from tasks.control.commands import command_cycle
-from tasks.cycles.probe import probe_cycle
 from tasks.cycles.refill import refill_cycle
 from tasks.cycles.share import share_cycle
 from tasks.cycles.thread import thread_cycle
@@ -20,6 +19,8 @@ def behaviour_of(kind: ChainKind) -> Decide:
         case ChainKind.REFILL:
             return refill_cycle
         case ChainKind.PROBE:
+            from tasks.cycles.probe import probe_cycle
+
             return probe_cycle
         case ChainKind.COMMAND:
             return command_cycle

@@ -65,7 +65,9 @@ def _fund(runtime: Runtime, deadline: float) -> None:
         return
     runtime.chain.endpoints.call("requestAirdrop", [core, CORE_TARGET_LAMPORTS])
     _until(
-        lambda: _core_lamports(runtime) >= CORE_TARGET_LAMPORTS // 2, deadline, "the airdrop for the core wallet is lost"
+        lambda: _core_lamports(runtime) >= CORE_TARGET_LAMPORTS // 2,
+        deadline,
+        "the airdrop for the core wallet is lost",
     )
     runtime.store.set_run_once("core_airdrop_lamports", str(CORE_TARGET_LAMPORTS))
 
@@ -95,7 +97,7 @@ def _initialise(runtime: Runtime, deadline: float) -> None:
             if error is not None:
                 raise CommandError(
                     CommandCode.CONTRACT_REFUSED,
-                    f"the program refused its initialisation with {error.code}: the core wallet must be its upgrade authority",
+                    f"the program refused to be initialised: {error.code}; is the core wallet its upgrade authority?",
                 )
             log.info("program_initialised", action="program_initialised", slot=resolution.receipt.slot)
             return

@@ -7,12 +7,12 @@ A test compares the envelope with the one that apply_async writes.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
+import kombu
 import orjson
 from celery import Celery
-from kombu import Connection
 from kombu.serialization import dumps
 
 from domain.chains import ChainKind, Next
@@ -29,7 +29,7 @@ class Publisher:
         self._amqp: Any = app.amqp
         self._prefix = key_prefix
         # The in-memory transport's channel shares kombu's virtual message format with the Redis one.
-        self._channel: Any = Connection("memory://").channel()
+        self._channel: Any = cast("Any", kombu).Connection("memory://").channel()
 
     def queue_key(self, queue: str) -> str:
         return f"{self._prefix}{queue}"
@@ -51,10 +51,10 @@ class Publisher:
         message = self._amqp.as_task_v2(
             str(uuid4()), task, args, eta=eta, ignore_result=True, argsrepr="", kwargsrepr="{}"
         )
-        content_type, content_encoding, body = dumps(message.body, serializer="json")
+        content_type, content_encoding, body = cast("Any", dumps)(message.body, serializer="json")
         properties = {**message.properties, "delivery_mode": PERSISTENT}
         prepared = self._channel.prepare_message(
             body, None, content_type, content_encoding, message.headers, properties
         )
-        self._channel._inplace_augment_message(prepared, "", queue)  # noqa: SLF001 - kombu's only way to the envelope
+        self._channel._inplace_augment_message(prepared, "", queue)  # noqa: SLF001 - the only way to the envelope
         return orjson.dumps(prepared)

@@ -40,8 +40,7 @@ class Runtime:
 
     @property
     def lease_ms(self) -> int:
-        """The sum of a cycle's request timeouts + 1 s, without renewal (DESIGN.md 5)."""
-        return 2 * self.settings.rpc_timeout_ms + 1000
+        return self.settings.lease_ms
 
     def pool(self, pool_id: PoolId) -> Pool:
         """A pool's constants, remembered. Raises CommandError POOL_NOT_FOUND."""
@@ -66,7 +65,7 @@ class Runtime:
 
     def seed(self) -> int:
         if self._seed is None:
-            self._seed = self.store.run_seed() or 0
+            self._seed = int(self.store.get_run().get("seed", "0"))
         return self._seed
 
 
@@ -88,10 +87,13 @@ def build_runtime(settings: Settings, app: Celery | None = None) -> Runtime:
         thread_id = wallets.get(wallet)
         return None if thread_id is None else store.sealed_key(thread_id)
 
+    def pool_of(pool_id: PoolId) -> Pool:
+        return runtime.pool(pool_id)
+
     runtime = Runtime(
         settings=settings,
         store=store,
-        chain=build_chain(settings, sealed_of, lambda pool_id: runtime.pool(pool_id), monotonic_ms),
+        chain=build_chain(settings, sealed_of, pool_of, monotonic_ms),
         publisher=publisher,
         commands=Commands(store, publisher),
         monotonic_ms=monotonic_ms,

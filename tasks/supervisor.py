@@ -13,13 +13,13 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from threading import Event
-from typing import Any
 from uuid import uuid4
 
 import structlog
 
-from domain.chains import ChainKind, pool_chain_id
+from domain.chains import ChainKind, Next, pool_chain_id
 from domain.errors import StressError
+from domain.ids import ChainId
 from domain.runtime.logs import configure_logging
 from domain.runtime.settings import load
 from domain.store.gateway import RedisStore
@@ -86,8 +86,8 @@ class Supervisor:
                 if chain_id in live or not store.running(pool.pool_id):
                     continue
 
-                def message(generation: int, seq: int, chain: Any = (kind, chain_id)) -> Any:
-                    return publisher.next(*chain, generation, seq, countdown_ms=0, now_ms=now_ms)
+                def message(generation: int, seq: int, kind: ChainKind = kind, chain_id: ChainId = chain_id) -> Next:
+                    return publisher.next(kind, chain_id, generation, seq, countdown_ms=0, now_ms=now_ms)
 
                 store.start_chain(chain_id, kind, pool.pool_id, "", message)
 

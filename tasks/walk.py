@@ -98,5 +98,3 @@ def _submit(runtime: Runtime, begun: Begun, draft: Draft) -> None:
     except ChainUnreachableError as error:
         # The intents are stored: the next cycle looks for them and sends the same bytes.
         log.info("submit_failed", action="submit_failed", chain=begun.chain_id, error=str(error))
-
-

@@ -41,7 +41,7 @@ class NodeBehindError(ChainUnreachableError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Want:
-    """What one cycle reads. ``since_slot`` is minContextSlot; ``history_from`` the oldest slot an intent was made at."""
+    """What one cycle reads. ``since_slot`` is minContextSlot; ``history_from`` the slot of the oldest intent."""
 
     addresses: tuple[Address, ...] = ()
     signatures: tuple[Signature, ...] = ()

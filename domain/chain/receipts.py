@@ -97,7 +97,7 @@ def base58_decode(text: str) -> bytes:
 
 
 class AccountReader:
-    """Decodes accounts by owner, address and length. One decoded content per distinct bytes would not pay: they change."""
+    """Decodes accounts by owner, address and length."""
 
     def __init__(self, program_id: str, system_state: str, treasury: str) -> None:
         self._program_id = program_id

@@ -11,8 +11,8 @@ from domain.chain.build import PoolOf
 from domain.chain.endpoints import Endpoints
 from domain.chain.gateway import SolanaChain
 from domain.chain.keyring import Keyring
+from domain.chain.keystore import Sealer, load_sealing_key, read_keypair_file, sealing_key_from_text
 from domain.chain.rpc import RpcClient
-from domain.chain.keystore import Sealer, load_sealing_key, read_keypair_file
 from domain.ids import Address
 from domain.runtime.settings import Settings
 from domain.store.client import connect
@@ -27,8 +27,11 @@ def build_store(settings: Settings) -> RedisStore:
 
 def build_keyring(settings: Settings, sealed_of: SealedOf) -> Keyring:
     """Raises StressError when the core wallet or the sealing key cannot be read."""
-    sealer = Sealer(load_sealing_key(settings))
-    return Keyring(read_keypair_file(settings.core_wallet), sealer, sealed_of)
+    if settings.sealing_key is not None:
+        key = sealing_key_from_text(settings.sealing_key.get_secret_value())
+    else:
+        key = load_sealing_key(settings.sealing_key_file, create=True)
+    return Keyring(read_keypair_file(settings.core_wallet), Sealer(key), sealed_of)
 
 
 def build_chain(

@@ -244,9 +244,7 @@ def _judge_consolidation(command: Command, books: dict[PoolId, FeeBooks], treasu
         total += moved
         comparable = before.total == after.total and before.paused == after.paused
         if comparable:
-            faults = check_consolidation(
-                pool_id, before, after, slot=receipt["slot"], signature=receipt["signature"]
-            )
+            faults = check_consolidation(pool_id, before, after, slot=receipt["slot"], signature=receipt["signature"])
             command.draft.add_faults(faults)
             command.draft.count("checks", "consolidation")
         pools.append({"pool_id": pool_id, "lamports_moved": moved, "compared": comparable})

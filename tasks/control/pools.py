@@ -107,7 +107,12 @@ def _send(command: Command, spec: PoolSpec) -> None:
             actions=(*creations, pool),
             payer=core,
             signers=(core, mint_a, mint_b),
-            inputs={"method": command.method, "spec": command.data["spec"], "deltas": {}, "mints": command.data["mints"]},
+            inputs={
+                "method": command.method,
+                "spec": command.data["spec"],
+                "deltas": {},
+                "mints": command.data["mints"],
+            },
         ),
         slot=seen.slot,
     )
@@ -142,16 +147,14 @@ def _creation_faults(command: Command, receipt: Receipt, spec: PoolSpec) -> list
 def _register(command: Command, spec: PoolSpec) -> None:
     addresses = _addresses(command, spec)
     pool_id = PoolId(str(addresses.pool_state))
-    accounts = [
-        Address(str(account)) for account in (addresses.pool_state, addresses.lp_mint_a, addresses.lp_mint_b)
-    ]
+    accounts = [Address(str(account)) for account in (addresses.pool_state, addresses.lp_mint_a, addresses.lp_mint_b)]
     seen = command.observe(tuple(accounts))
     if seen is None or seen.slot < command.data["receipt"]["slot"]:
         return
     state = seen.pool(accounts[0])
     if state is None:
         raise CommandError(CommandCode.CONTRACT_REFUSED, f"pool {pool_id} was created but cannot be read")
-    pool = _pool(command, spec, addresses, seen, pool_id)
+    pool = _pool(command, spec, addresses, seen, state)
     command.draft.add_faults(_shape_faults(pool, state, command.core))
     store = command.runtime.store
     store.put_pool(pool)
@@ -168,14 +171,12 @@ def _register(command: Command, spec: PoolSpec) -> None:
 
 
 def _pool(
-    command: Command, spec: PoolSpec, addresses: program.PoolAddresses, seen: Observation, pool_id: PoolId
+    command: Command, spec: PoolSpec, addresses: program.PoolAddresses, seen: Observation, state: PoolState
 ) -> Pool:
     lp_mints = [seen.accounts[Address(str(mint))] for mint in (addresses.lp_mint_a, addresses.lp_mint_b)]
     decimals = [lp.decoded.decimals if lp and isinstance(lp.decoded, Mint) else -1 for lp in lp_mints]
-    state = seen.pool(Address(pool_id))
-    assert state is not None
     return Pool(
-        pool_id=pool_id,
+        pool_id=PoolId(str(addresses.pool_state)),
         owner=command.core,
         mint_a=Address(str(addresses.mint_a)),
         mint_b=Address(str(addresses.mint_b)),

@@ -107,16 +107,12 @@ def _fund(command: Command, config: ThreadConfig, pool: Pool) -> None:
             f"the core wallet {core} holds {seen.lamports(core)} lamports; {needed} and what is reserved are needed",
         )
     actions: list[Any] = [SolTransfer(source=core, destination=config.wallet, lamports=lamports)]
-    actions += [
-        CreateTokenAccount(payer=core, owner=config.wallet, mint=pool.mint(asset)) for asset in config.accounts
-    ]
+    actions += [CreateTokenAccount(payer=core, owner=config.wallet, mint=pool.mint(asset)) for asset in config.accounts]
     deltas: dict[Address, str] = {}
     if config.initial_amount:
         asset: Asset = config.spends
         account = config.accounts[asset]
-        actions.append(
-            MintTo(authority=core, mint=pool.mint(asset), destination=account, amount=config.initial_amount)
-        )
+        actions.append(MintTo(authority=core, mint=pool.mint(asset), destination=account, amount=config.initial_amount))
         deltas[account] = str(config.initial_amount)
     command.send(
         Operation(

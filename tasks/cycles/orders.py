@@ -261,5 +261,3 @@ def _advance(thread: ThreadCycle, order: Order, step: Step, data: dict[str, Any]
 def _answer(thread: ThreadCycle, order: Order, result: dict[str, Any]) -> None:
     thread.draft.order = ""
     thread.draft.answer = (order.command_id, json.dumps({"ok": result}, separators=(",", ":")))
-
-

@@ -65,7 +65,8 @@ class PaymentCycle:
 
     def __init__(self, cycle: Cycle) -> None:
         begun = cycle.begun
-        assert begun.pool_id is not None
+        if begun.pool_id is None:
+            raise ValueError(f"{begun.chain_id} has no pool")
         self.cycle = cycle
         self.begun = begun
         self.runtime = cycle.runtime

@@ -54,7 +54,9 @@ class ShareCycle(PaymentCycle):
             if outcome is Outcome.CONFIRMED:
                 self._paid(entry)
             else:
-                self._owe_again(intent, entry, alone=outcome is not Outcome.EXPIRED and len(intent.inputs["entries"]) > 1)
+                self._owe_again(
+                    intent, entry, alone=outcome is not Outcome.EXPIRED and len(intent.inputs["entries"]) > 1
+                )
 
     def _paid(self, entry: dict[str, Any]) -> None:
         amount = int(entry["amount"])
@@ -68,7 +70,10 @@ class ShareCycle(PaymentCycle):
     def _account(self, thread_id: str) -> dict[str, Any]:
         name = f"share:{thread_id}"
         self.changed.add(name)
-        return self.ledger.setdefault(name, {"paid": {}, "paid_to": {}, "received": {}, "retained": {}})
+        record: dict[str, Any] = self.ledger.setdefault(
+            name, {"paid": {}, "paid_to": {}, "received": {}, "retained": {}}
+        )
+        return record
 
     def _owe_again(self, intent: Intent, entry: dict[str, Any], *, alone: bool) -> None:
         """The payment did not happen. One that failed beside others is tried alone, so that it blocks nobody."""
@@ -86,7 +91,9 @@ class ShareCycle(PaymentCycle):
         shares = split(owed, takers)
         self._move(shares, outbox)
         singles = set(self.state.alone)
-        self.state.alone = [entry_id for entry_id in self.state.alone if entry_id in outbox and entry_id not in shares.taken]
+        self.state.alone = [
+            entry_id for entry_id in self.state.alone if entry_id in outbox and entry_id not in shares.taken
+        ]
         groups = pack(shares.payments, lambda batch: self.runtime.chain.fits(self._operation(batch)), singles)
         for batch in groups:
             self.act(self._operation(batch), slot)
@@ -97,8 +104,8 @@ class ShareCycle(PaymentCycle):
         for entry_id in shares.taken:
             self.draft.outbox_take[entry_id] = outbox[entry_id]
         for number, rest in enumerate(shares.remainders):
-            entry_id = f"{self.begun.chain_id}/{self.begun.generation}.{self.begun.seq}/r{number}"
-            self.draft.outbox_put[entry_id] = _entry_text(rest.owner, rest.asset.value, rest.amount)
+            rest_id = f"{self.begun.chain_id}/{self.begun.generation}.{self.begun.seq}/r{number}"
+            self.draft.outbox_put[rest_id] = _entry_text(rest.owner, rest.asset.value, rest.amount)
         for kept in shares.retained:
             _add(self._account(kept.owner)["retained"], kept.asset.value, kept.amount)
             self.draft.count("retained", kept.asset.value)

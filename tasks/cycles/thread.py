@@ -6,19 +6,20 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 
+from domain.invariants import check_snapshot
+
 from domain.chain.gateway import ChainUnreachableError, Want
 from domain.chains import Begun
 from domain.cycle import Act, Halt, Wait, plan
 from domain.expiry import Expired, Landed, Pending, resolve
 from domain.facts import Observation, Receipt
-from domain.ids import Address
-from domain.invariants import check_snapshot
-from domain.operations import Intent, Operation, OperationKind, Outcome
+from domain.ids import Address, ThreadId
+from domain.operations import Intent, Operation, Outcome
 from domain.policy import Policy
 from domain.pool import Pool
 from domain.randomness import countdown_ms, generator
 from domain.refill import needs
-from domain.settle import Settlement, apply_settlement, settle_thread_operation
+from domain.settle import OWN_KINDS, Settlement, apply_settlement, settle_thread_operation
 from domain.state import Order, ThreadState
 from domain.store.histogram import bucket_of
 from domain.thread import OrderKind, ThreadConfig, ThreadStatus
@@ -31,7 +32,7 @@ UNREACHABLE = "chain_unreachable"
 
 def thread_cycle(cycle: Cycle) -> Draft:
     begun = cycle.begun
-    thread = ThreadCycle(cycle, cycle.runtime.thread(begun.chain_id), ThreadState.from_text(begun.state))
+    thread = ThreadCycle(cycle, cycle.runtime.thread(ThreadId(begun.chain_id)), ThreadState.from_text(begun.state))
     return thread.run()
 
 
@@ -69,7 +70,7 @@ class ThreadCycle:
         self._remember_balances(seen)
         if self.order is not None:
             order_cycle(self, self.order, seen)
-        elif not self.draft.intents:
+        elif not self.draft.intents and self.draft.status is None and self.begun.status is ThreadStatus.RUNNING:
             self._plan(seen)
         return self._written()
 
@@ -77,8 +78,10 @@ class ThreadCycle:
         """A manual start resets the session's statistics, never the lifetime's (DESIGN.md 16, 10)."""
         if self.order is not None and self.order.kind is OrderKind.START:
             self.state = self.state.session_begun(self.cycle.now_ms, reason="manual")
-            self.order = None
+            result = {"ok": {"thread_id": self.config.thread_id, "status": ThreadStatus.RUNNING.value}}
+            self.draft.answer = (self.order.command_id, json.dumps(result))
             self.draft.order = ""
+            self.order = None
 
     def _want(self, intents: Sequence[Intent]) -> Want:
         addresses = [
@@ -126,6 +129,8 @@ class ThreadCycle:
         )
         self.draft.add_faults(settlement.faults)
         self._note_settled(intent, settlement, receipt)
+        if settlement.stops and settlement.own and self.order is None:
+            self.halt(settlement.error)
         if settlement.outcome is Outcome.CONFIRMED and intent.kind.value == self.config.kind.value:
             self._owe(intent, settlement)
 
@@ -153,7 +158,7 @@ class ThreadCycle:
         self.draft.count("confirm", f"{kind}:{bucket_of(self.cycle.now_ms - intent.prepared_at_ms)}")
 
     def _book_expired(self, intent: Intent) -> None:
-        settlement = Settlement.expired()
+        settlement = Settlement.expired(intent)
         self.state = apply_settlement(self.state, self.config, settlement, self.cycle.now_ms)
         self.draft.note("settled", intent, at_ms=self.cycle.now_ms, outcome=Outcome.EXPIRED.value)
         self.draft.count("operations", f"{intent.kind.value}.expired")
@@ -193,9 +198,7 @@ class ThreadCycle:
     def _remember_balances(self, seen: Observation) -> None:
         balances = {"sol": seen.lamports(self.config.wallet)}
         balances |= {asset.value: seen.tokens(address) for asset, address in self.config.accounts.items()}
-        self.state = replace(
-            self.state, balances=balances, balances_slot=seen.slot, balances_at_ms=self.cycle.now_ms
-        )
+        self.state = replace(self.state, balances=balances, balances_slot=seen.slot, balances_at_ms=self.cycle.now_ms)
 
     def _plan(self, seen: Observation) -> None:
         if self.begun.service_paused:
@@ -205,7 +208,7 @@ class ThreadCycle:
             self.wait("journal_full")
             return
         self.draft.low |= needs(self.config, self.pool, seen, self.runtime.settings.sol_threshold)
-        decision = plan(self.config, self.state, self.pool, seen, self.policy, self.rng)
+        decision = plan(self.config, self.state, self.pool, seen, self.policy, self.rng, now_ms=self.cycle.now_ms)
         match decision:
             case Act(operation=operation):
                 self.act(operation, seen)
@@ -222,9 +225,8 @@ class ThreadCycle:
         intent = self.runtime.chain.prepare(
             operation, operation_id(self.begun, number), number, now_ms=now_ms, slot=seen.slot
         )
-        own = operation.kind is not OperationKind.BURN and operation.kind is not OperationKind.SWEEP
         self.state = replace(self.state, operation_number=number, waiting="", waiting_since_ms=0)
-        if own:
+        if operation.kind in OWN_KINDS:
             self.state = replace(self.state.plus(submitted=1), last_operation_at_ms=now_ms)
         self.draft.add_intent(intent, operation, now_ms)
         self.draft.count("acted", self.config.kind.value)
