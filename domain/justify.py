@@ -66,7 +66,7 @@ class Case:
         return any(low <= fee <= high for low, high in self.fees_in_force())
 
     def certainly_forbidden(self) -> str:
-        """Why every step possible at the slot forbids the operation: "paused", "owner-only", "system-paused"; else ""."""
+        """Why every step possible at the slot forbids it: "paused", "owner-only", "system-paused"; else ""."""
         reasons = [self._forbids(step) for step in self.steps]
         return reasons[0] if reasons and all(reasons) else ""
 
