@@ -26,8 +26,8 @@ def _token_balances(balances: tuple[TokenBalance, ...]) -> list[dict[str, Any]]:
     return [
         {
             "accountIndex": entry.account_index,
-            "mint": str(Pubkey(entry.mint)),
-            "owner": str(Pubkey(entry.owner)),
+            "mint": str(entry.mint),
+            "owner": str(entry.owner),
             "programId": str(TOKEN_2022_PROGRAM if entry.is_token_2022 else TOKEN_PROGRAM),
             "uiTokenAmount": ui_amount(entry.amount, entry.decimals),
         }

@@ -12,6 +12,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
+from typing import NamedTuple
 
 from solders.pubkey import Pubkey
 
@@ -24,15 +25,14 @@ _TOKEN = struct.Struct("<BBB32s32sQ")
 _U64 = struct.Struct("<Q")
 
 
-@dataclass(frozen=True, slots=True)
-class TokenBalance:
-    """One entry of pre- or postTokenBalances; `amount` in base units."""
+class TokenBalance(NamedTuple):
+    """One entry of pre- or postTokenBalances; `amount` in base units. A tuple: a transaction makes a dozen of them."""
 
     account_index: int
     decimals: int
     is_token_2022: bool
-    mint: bytes
-    owner: bytes
+    mint: Pubkey
+    owner: Pubkey
     amount: int
 
 
@@ -76,7 +76,7 @@ class TxRecord:
         parts = [head, self.raw, self.err or b""]
         parts.append(struct.pack(f"<{2 * accounts}Q", *self.pre_lamports, *self.post_lamports))
         parts.extend(
-            _TOKEN.pack(t.account_index, t.decimals, t.is_token_2022, t.mint, t.owner, t.amount)
+            _TOKEN.pack(t.account_index, t.decimals, t.is_token_2022, bytes(t.mint), bytes(t.owner), t.amount)
             for t in (*self.pre_tokens, *self.post_tokens)
         )
         parts.extend(self.loaded_writable)
@@ -98,7 +98,7 @@ class TxRecord:
         balances = []
         for _ in range(pre_count + (tokens >> 8)):
             index, decimals, is_2022, mint, owner, amount = _TOKEN.unpack_from(data, at)
-            balances.append(TokenBalance(index, decimals, bool(is_2022), mint, owner, amount))
+            balances.append(TokenBalance(index, decimals, bool(is_2022), Pubkey(mint), Pubkey(owner), amount))
             at += _TOKEN.size
         keys = tuple(data[at + 32 * i : at + 32 * i + 32] for i in range(writable_count + (loaded >> 8)))
         return cls(

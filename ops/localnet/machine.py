@@ -18,7 +18,7 @@ from solders.transaction_metadata import FailedTransactionMetadata, SimulatedTra
 
 from ops.localnet.history import TokenBalance, TxRecord
 from ops.localnet.messages import loaded_addresses, message_of, writable_flags
-from ops.localnet.tokens import TOKEN_2022_PROGRAM
+from ops.localnet.tokens import TokenAccount
 from ops.localnet.versions import SYSTEM_PROGRAM, AccountState, AccountVersions
 
 SLOTS_PER_EPOCH = 432_000
@@ -145,25 +145,22 @@ class Machine:
     ) -> tuple[tuple[TokenBalance, ...], tuple[TokenBalance, ...]]:
         pre, post = [], []
         for index, state in enumerate(before):
-            entry = self._token_balance(index, state)
+            entry = None if state.token is None else self._token_balance(index, state.token)
             if entry is not None:
                 pre.append(entry)
-            if after[index] is not state:
-                entry = self._token_balance(index, after[index])
+            changed = after[index]
+            if changed is not state:
+                entry = None if changed.token is None else self._token_balance(index, changed.token)
             if entry is not None:
                 post.append(entry)
         return tuple(pre), tuple(post)
 
-    def _token_balance(self, index: int, state: AccountState) -> TokenBalance | None:
-        token = state.token
-        if token is None or state.account is None:
-            return None
+    def _token_balance(self, index: int, token: TokenAccount) -> TokenBalance | None:
         mint = self.accounts.current(token.mint).mint
         # A validator too leaves out what it cannot give decimals for.
         if mint is None:
             return None
-        is_2022 = state.account.owner == TOKEN_2022_PROGRAM
-        return TokenBalance(index, mint.decimals, is_2022, bytes(token.mint), bytes(token.owner), token.amount)
+        return TokenBalance(index, mint.decimals, token.is_token_2022, token.mint, token.owner, token.amount)
 
     def simulate(
         self, tx: VersionedTransaction, bank: Bank

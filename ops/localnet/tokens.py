@@ -6,6 +6,7 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
+from solders.account import Account
 from solders.pubkey import Pubkey
 
 TOKEN_PROGRAM = Pubkey.from_string("TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA")
@@ -29,6 +30,7 @@ class TokenAccount:
     mint: Pubkey
     owner: Pubkey
     amount: int
+    is_token_2022: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,16 +45,28 @@ def _has_kind(data: bytes, plain_length: int, kind: int) -> bool:
     return len(data) == plain_length or (len(data) > _KIND_OFFSET and data[_KIND_OFFSET] == kind)
 
 
-def read_token_account(owner_program: Pubkey, data: bytes) -> TokenAccount | None:
-    """The token account in `data`, None when it is something else."""
-    if owner_program not in TOKEN_PROGRAMS or not _has_kind(data, ACCOUNT_BYTES, _KIND_ACCOUNT) or not data[108]:
+def read_token_account(account: Account) -> TokenAccount | None:
+    """The token account in an account, None when it is something else."""
+    program = account.owner
+    if program not in TOKEN_PROGRAMS:
         return None
-    return TokenAccount(mint=Pubkey(data[:32]), owner=Pubkey(data[32:64]), amount=_U64.unpack_from(data, 64)[0])
+    data = account.data
+    if not _has_kind(data, ACCOUNT_BYTES, _KIND_ACCOUNT) or not data[108]:
+        return None
+    return TokenAccount(
+        mint=Pubkey(data[:32]),
+        owner=Pubkey(data[32:64]),
+        amount=_U64.unpack_from(data, 64)[0],
+        is_token_2022=program == TOKEN_2022_PROGRAM,
+    )
 
 
-def read_mint(owner_program: Pubkey, data: bytes) -> Mint | None:
-    """The mint in `data`, None when it is something else."""
-    if owner_program not in TOKEN_PROGRAMS or not _has_kind(data, MINT_BYTES, _KIND_MINT) or not data[45]:
+def read_mint(account: Account) -> Mint | None:
+    """The mint in an account, None when it is something else."""
+    if account.owner not in TOKEN_PROGRAMS:
+        return None
+    data = account.data
+    if not _has_kind(data, MINT_BYTES, _KIND_MINT) or not data[45]:
         return None
     return Mint(supply=_U64.unpack_from(data, 36)[0], decimals=data[44])
 

@@ -22,30 +22,23 @@ BEFORE_ALL_SLOTS = -1
 class AccountState:
     """One state of one account, with the encodings made of it so far; `account` None means it does not exist."""
 
-    __slots__ = ("_mint", "_token", "account", "encoded", "lamports")
+    __slots__ = ("_mint", "account", "encoded", "lamports", "token")
 
     def __init__(self, account: Account | None) -> None:
         self.account = account
         self.lamports: int = account.lamports if account is not None else 0
         #: JSON fragments by encoding (ops.localnet.encode).
         self.encoded: dict[str, Any] = {}
-        self._token: TokenAccount | bool | None = False
+        #: Its token account fields, None when it is none.
+        self.token: TokenAccount | None = None if account is None else read_token_account(account)
         self._mint: Mint | bool | None = False
-
-    @property
-    def token(self) -> TokenAccount | None:
-        """Its token account fields, None when it is none."""
-        if isinstance(self._token, bool):
-            account = self.account
-            self._token = None if account is None else read_token_account(account.owner, account.data)
-        return self._token
 
     @property
     def mint(self) -> Mint | None:
         """Its mint fields, None when it is none."""
         if isinstance(self._mint, bool):
             account = self.account
-            self._mint = None if account is None else read_mint(account.owner, account.data)
+            self._mint = None if account is None else read_mint(account)
         return self._mint
 
 

@@ -128,6 +128,7 @@ def test_the_same_seed_makes_the_same_blockhashes(clock: Clock) -> None:
 
 def test_a_packed_record_is_the_record() -> None:
     keys = [bytes([byte]) * 32 for byte in range(1, 6)]
+    mint, owner, other = map(Pubkey, keys[:3])
     record = TxRecord(
         slot=2**40,
         unix_timestamp=1_800_000_000,
@@ -136,8 +137,8 @@ def test_a_packed_record_is_the_record() -> None:
         meta=b"meta" * 100,
         pre_lamports=(2**64 - 1, 0, 5),
         post_lamports=(2**64 - 2, 1, 5),
-        pre_tokens=(TokenBalance(1, 6, False, keys[0], keys[1], 2**64 - 1),),
-        post_tokens=(TokenBalance(1, 6, False, keys[0], keys[1], 0), TokenBalance(2, 9, True, keys[0], keys[2], 3)),
+        pre_tokens=(TokenBalance(1, 6, False, mint, owner, 2**64 - 1),),
+        post_tokens=(TokenBalance(1, 6, False, mint, owner, 0), TokenBalance(2, 9, True, mint, other, 3)),
         loaded_writable=(keys[3],),
         loaded_readonly=(keys[4], keys[0]),
     )
