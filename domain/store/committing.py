@@ -58,7 +58,8 @@ def commit_arguments(keys: Keys, commit: Commit) -> tuple[list[str], list[Argume
             outbox += (entry, "")
     policy: list[Argument] = [] if commit.policy_expected is None else [pool, commit.policy_expected]
     idle: list[Argument] = [len(commit.outbox_put) - len(commit.outbox_take)] if commit.end_only_if_pool_idle else []
-    marks: list[Argument] = [part for mark in commit.marks for part in (mark.name, mark.slot, mark.value)]
+    names, slots = [mark.name for mark in commit.marks], [mark.slot for mark in commit.marks]
+    marks: list[Argument] = [*names, *slots, *(mark.value for mark in commit.marks)]
     for group in (outbox, commit.require_eligible, policy, idle, marks, *_writes(keys, commit, status)):
         args.append(len(group))
         args.extend(group)
@@ -88,6 +89,8 @@ def _refuse_nonsense(commit: Commit) -> None:
         raise ValueError("two new intents have the same signature")
     if any(text == "" for _, text in (*commit.outbox_put, *commit.outbox_take)):
         raise ValueError("an outbox entry is empty")  # "" means absent to the script
+    if len({mark.name for mark in commit.marks}) != len(commit.marks):
+        raise ValueError("a mark is named twice")
     if any(mark.slot < 0 or mark.value < 0 or "\n" in mark.name or "|" in mark.name for mark in commit.marks):
         raise ValueError("a mark is below 0 or its name holds a separator")
 

@@ -276,6 +276,22 @@ def test_marks_are_compared_in_slot_order_and_exactly(
     assert store.marks(POOL)["G"] == Mark(name="G", slot=after[0], value=after[1])
 
 
+def test_each_mark_is_compared_with_its_own_past(store: RedisStore) -> None:
+    begun = started_thread(store)
+    first = {"I10": (7, 70), "G": (8, 80), "J3": (9, 90)}
+    marks = tuple(Mark(name=name, slot=slot, value=value) for name, (slot, value) in first.items())
+    committed(store, going_on(begun, marks=marks))
+    second = (
+        Mark(name="J3", slot=10, value=89),
+        Mark(name="new", slot=1, value=1),
+        Mark(name="I10", slot=10, value=71),
+    )
+    (fall,) = committed(store, going_on(begin(store, THREAD), marks=second)).marks_broken
+    assert fall == BrokenMark(name="J3", stored_slot=9, stored_value=90, slot=10, value=89)
+    values = {name: mark.value for name, mark in store.marks(POOL).items()}
+    assert values == {"I10": 71, "G": 80, "J3": 89, "new": 1}
+
+
 def test_deleting_a_thread_leaves_a_tombstone_and_nothing_else(store: RedisStore, client: Any) -> None:
     begun = started_thread(store, "swap_1")
     committed(store, Commit(begun=begun, state='{"n":2}', intents="[]", status=ThreadStatus.STOPPED, low=("sol",)))
@@ -306,6 +322,7 @@ NONSENSE = [
     {"signatures": (Signature("S"), Signature("S"))},
     {"marks": (Mark(name="a|b", slot=1, value=1),)},
     {"marks": (Mark(name="a", slot=1, value=-1),)},
+    {"marks": (Mark(name="a", slot=1, value=1), Mark(name="a", slot=2, value=1))},
     {"delete_thread": True},
 ]
 

@@ -4,7 +4,7 @@
 -- ARGV: 1 token  2 epoch  3 generation  4 seq  5 state  6 intents  7 order  8 status  9 new generation  10 new seq
 --       11 countdown_ms of the next cycle, "" ends the chain  12 chain id  13 farewell_ms when the chain is deleted, or ""
 --       from 14 on groups, each led by its number of arguments: outbox (id, text expected there or "")*, members*,
---       policy (pool, text expected or "")?, idle (change of the outbox's length)?, marks (name, slot, value)*;
+--       policy (pool, text expected or "")?, idle (change of the outbox's length)?, marks (names*, slots*, values*);
 --       then prepared writes, each led by its number of arguments, to the end
 -- Answer: "!reason", or "generation:seq" and a line "name|stored slot|stored value|slot|value" per mark that fell.
 -- Amounts, slots and marks are decimal text without leading zeros, compared by length, then text.
@@ -44,9 +44,11 @@ end
 local function below(a, b) return #a < #b or (#a == #b and a < b) end
 local moved, answer = {}, { ARGV[9] .. ":" .. ARGV[10] }
 first, last = group()
-for i = first, last, 3 do
-  local name, slot, value = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  local s, v = (redis.call("HGET", KEYS[9], name) or "|"):match("^(%d*)|(%d*)$")
+local n = (last - first + 1) / 3
+local stored = n > 0 and redis.call("HMGET", KEYS[9], unpack(ARGV, first, first + n - 1))
+for i = first, first + n - 1 do
+  local name, slot, value = ARGV[i], ARGV[i + n], ARGV[i + 2 * n]
+  local s, v = (stored[i - first + 1] or "|"):match("^(%d*)|(%d*)$")
   local later, earlier = below(s, slot), below(slot, s)
   if (later and below(value, v)) or (earlier and below(v, value)) then
     answer[#answer + 1] = table.concat({ name, s, v, slot, value }, "|")
