@@ -1,1 +1,1 @@
-"""JSON-RPC methods, one module per subject."""
+"""The JSON-RPC methods, by subject; api/methods/table.py lists them all."""

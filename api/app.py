@@ -1,0 +1,52 @@
+"""The Flask application: POST /rpc, health, and errors of HTTP itself as JSON."""
+
+from __future__ import annotations
+
+from threading import Semaphore
+
+from flask import Flask, Response, jsonify, request
+from werkzeug.exceptions import HTTPException
+
+from api.errors import RpcCode, RpcError
+from api.ports import Commands, Store
+from api.rpc import RPC_PATH, install
+from api.service import Service
+from domain.runtime.clock import Clock, SystemClock
+from domain.runtime.settings import Settings
+
+SERVICE = "frt.service"  # the key of the Service in ``app.extensions``
+
+
+def create_app(settings: Settings, store: Store, commands: Commands, clock: Clock | None = None) -> Flask:
+    """An application over a store and a sender of commands; nothing connects here."""
+    app = Flask("frt-api", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
+    service = Service(
+        settings=settings,
+        store=store,
+        commands=commands,
+        clock=clock or SystemClock(),
+        waiting=Semaphore(settings.max_waiting_requests),
+    )
+    app.extensions[SERVICE] = service
+    install(service).init_app(app)
+    app.add_url_rule("/health/live", view_func=live)
+    app.register_error_handler(HTTPException, _http_error)
+    return app
+
+
+def live() -> Response:
+    """The process answers; says nothing about Redis or the chain."""
+    return jsonify(status="ok")
+
+
+def _http_error(error: HTTPException) -> tuple[Response, int]:
+    """413, 404, 405 ...: the status stays, the body is JSON; on /rpc it is a JSON-RPC error."""
+    status = error.code or 500
+    if request.path != RPC_PATH:
+        return jsonify(error=error.name), status
+    failure = RpcError(RpcCode.INVALID_REQUEST, f"Invalid Request: {error.name}")
+    response = jsonify(jsonrpc="2.0", id=None, error=failure.to_json())
+    if status == 405:
+        response.headers["Allow"] = "POST, OPTIONS"
+    return response, status

@@ -1,0 +1,33 @@
+"""How a command stands, for callers that got -1009 or lost the answer (DESIGN.md 11)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from api import params as p
+from api.errors import InvalidParams
+from api.service import Call, Service
+from api.status import timestamp
+from domain.ids import CommandId
+
+
+def get_command(service: Service, _: Call, params: p.GetCommand) -> dict[str, Any]:
+    """``status`` "running", "done" with ``result``, or "failed" with ``error`` (code, message, data)."""
+    record = service.store.command(CommandId(params.command_id))
+    if record is None:
+        raise InvalidParams([("command_id", "no such command; answers are kept for a day")])
+    found: dict[str, Any] = {
+        "command_id": record.command_id,
+        "method": record.method,
+        "status": "running",
+        "created_at": timestamp(record.created_ms),
+        "finished_at": timestamp(record.done_ms or 0),
+        "result": None,
+        "error": None,
+    }
+    if record.answer is not None:
+        answer = json.loads(record.answer)
+        found["status"] = "failed" if answer.get("error") else "done"
+        found |= {"result": answer.get("ok"), "error": answer.get("error")}
+    return found

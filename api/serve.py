@@ -1,0 +1,92 @@
+"""Runs the web server in this process: gunicorn with one worker of many threads, until SIGTERM or SIGINT."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import structlog
+from flask import Flask
+from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
+from gunicorn.glogging import Logger  # type: ignore[import-untyped]
+
+from api.app import SERVICE
+from api.wsgi import build
+from domain.runtime.logs import configure_logging
+from domain.runtime.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+READ_THREADS = 16  # beside those that may wait for a command
+GRACE_S = 10  # to finish what is being answered; waits for commands end at once with -1009
+
+
+class ChainLogger(Logger):  # type: ignore[misc]  # gunicorn is untyped
+    """Gunicorn's records go up to the root logger, through our one chain."""
+
+    def setup(self, cfg: Any) -> None:
+        super().setup(cfg)
+        for logger in (self.error_log, self.access_log):
+            for handler in logger.handlers[:]:
+                logger.removeHandler(handler)
+            logger.propagate = True
+
+
+class WebServer(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
+    """Gunicorn without its command line and its configuration files."""
+
+    def __init__(self, settings: Settings, on_ready: Callable[[int], None] | None = None) -> None:
+        self._settings = settings
+        self._on_ready = on_ready
+        super().__init__()
+
+    def load_config(self) -> None:
+        settings = self._settings
+        host = f"[{settings.api_bind}]" if ":" in settings.api_bind else settings.api_bind
+        options = {
+            "bind": f"{host}:{settings.api_port}",
+            "workers": 1,
+            "worker_class": "gthread",
+            "threads": settings.max_waiting_requests + READ_THREADS,
+            "timeout": int(settings.request_timeout_s) + 30,
+            "graceful_timeout": GRACE_S,
+            "keepalive": 30,
+            "logger_class": ChainLogger,
+            "loglevel": settings.log_level,
+            "proc_name": "frt-api",
+            "control_socket_disable": True,
+            "when_ready": self._ready,
+            "post_worker_init": _end_waits_on_term,
+        }
+        for name, value in options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        return build(self._settings)
+
+    def _ready(self, server: Any) -> None:
+        port = int(server.LISTENERS[0].sock.getsockname()[1])
+        log.info("listening", action="api_listening", address=self._settings.api_bind, port=port)
+        if self._on_ready is not None:
+            self._on_ready(port)
+
+
+def _end_waits_on_term(worker: Any) -> None:
+    """SIGTERM ends the waits for commands, so that their callers get an answer while the worker drains."""
+    service = worker.app.wsgi().extensions[SERVICE]
+    drain = signal.getsignal(signal.SIGTERM)
+
+    def closing(number: int, frame: FrameType | None) -> None:
+        service.closing.set()
+        if callable(drain):
+            drain(number, frame)
+
+    signal.signal(signal.SIGTERM, closing)
+
+
+def serve(settings: Settings, on_ready: Callable[[int], None] | None = None) -> None:
+    """Serve until a signal, then drain and leave by SystemExit. ``on_ready`` gets the port once it listens."""
+    configure_logging(settings)
+    WebServer(settings, on_ready).run()
