@@ -156,9 +156,7 @@ def _finish(thread: ThreadCycle, order: Order, seen: Observation) -> None:
         _advance(thread, order, Step.SWEEP, data)
         return
     _answer(thread, order, empty_result(thread, data, seen))
-    running = thread.begun.status is ThreadStatus.RUNNING
-    thread.draft.status = ThreadStatus.RUNNING if running else None  # also makes it eligible for shares again
-    if not running:
+    if thread.begun.status is not ThreadStatus.RUNNING:
         thread.draft.next_ms = None
 
 

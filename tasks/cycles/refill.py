@@ -35,7 +35,10 @@ class RefillCycle(PaymentCycle):
                 self.draft.end_only_if_pool_idle = True
             return self.written()
         busy = {entry["thread"] for intent in intents for entry in intent.inputs["entries"]}
-        flagged = sorted({member.split("|", 1)[0] for member in low} - busy)[:WALLETS_PER_CYCLE]
+        eligible = store.eligible(self.pool.pool_id)
+        # A thread that stopped, or is being emptied, is served when it runs again and flags itself again.
+        self.draft.low_served |= {member for member in low if member.split("|", 1)[0] not in eligible}
+        flagged = sorted({member.split("|", 1)[0] for member in low} & eligible - busy)[:WALLETS_PER_CYCLE]
         configs = [self.runtime.thread(ThreadId(name)) for name in flagged]
         core = self.runtime.chain.keyring.core_address
         addresses = [core, Address(self.pool.pool_id)]
