@@ -1,0 +1,1 @@
+"""The main job: create, start, drive, stop, audit, report."""

@@ -1,0 +1,244 @@
+"""All services of one run on this machine: what is not configured elsewhere is started, watched and ended here."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+from celery import Celery
+from solders.keypair import Keypair
+
+from domain.chain.keystore import load_sealing_key, read_keypair_file
+from domain.errors import StressError
+from domain.runtime.settings import Settings
+from domain.store.client import connect
+from domain.store.keys import Keys
+from ops.children import Children, ChildSpec
+from ops.plan import Node, WorkerPlan
+from ops.redis_server import ROLE as REDIS
+from ops.redis_server import RedisPlace, choose_place, redis_spec
+
+LOCALNET: Final = "localnet"
+CYCLES: Final = "cycles"
+CONTROL: Final = "control"
+SUPERVISOR: Final = "supervisor"
+API: Final = "api"
+STOP_ORDER: Final = ((API,), (SUPERVISOR,), (CONTROL, CYCLES), (LOCALNET,), (REDIS,))
+ROOT: Final = Path(__file__).resolve().parents[1]
+
+MakeSettings = Callable[[Mapping[str, Any]], Settings]  # overrides -> settings, over environment and file
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What to start. ``program``: another build than the bundled one; ``with_api``: the web server, too."""
+
+    directory: Path
+    plan: WorkerPlan
+    seed: int
+    slot_ms: int
+    program: Path | None = None
+    with_api: bool = True
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def node_command(app_queue: str, name: str, pool: str, concurrency: int) -> tuple[str, ...]:
+    """One Celery node that consumes one queue."""
+    options = ("-Q", app_queue, "-P", pool, "-c", str(concurrency), "-n", f"{name}@%h")
+    quiet = ("--without-gossip", "--without-mingle", "--loglevel", "INFO")
+    return (sys.executable, "-m", "celery", "-A", "tasks.app", "worker", *options, *quiet)
+
+
+class Stack:
+    """Start with ``open_foundation`` (Redis, chain), then ``open_services``; leaving the context ends everything."""
+
+    def __init__(self, wanted: Wanted, make_settings: MakeSettings) -> None:
+        self._wanted = wanted
+        self._make_settings = make_settings
+        self._children = Children(wanted.directory / "logs", ROOT)
+        self._overrides: dict[str, Any] = {
+            "data_dir": wanted.directory.resolve() / "data",
+            "seed": wanted.seed,
+            "worker_concurrency": wanted.plan.nodes[0].concurrency,
+        }
+        self._settings = make_settings(self._overrides)
+        self._given = frozenset(make_settings({}).model_fields_set)
+        self._place: RedisPlace | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def settings(self) -> Settings:
+        """The effective settings; complete once the foundation stands."""
+        return self._settings
+
+    @property
+    def api_url(self) -> str:
+        return f"http://{self._settings.api_bind}:{self._settings.api_port}"
+
+    def open_foundation(self, interrupted: Callable[[], bool] = lambda: False) -> Settings:
+        """Keys, Redis and the local chain, unless they are given. Raises ChildError, StressError."""
+        foundation: list[ChildSpec] = []
+        if "redis_url" not in self._given:
+            self._place = choose_place(self._wanted.directory / "redis")
+            self._overrides["redis_url"] = self._place.url
+            foundation.append(redis_spec(self._place))
+        own_chain = "rpc_urls" not in self._given
+        self._prepare_keys(own_chain=own_chain)
+        ready_file = self._wanted.directory.resolve() / "localnet.json"
+        if own_chain:
+            ready_file.unlink(missing_ok=True)
+            foundation.append(self._localnet_spec(ready_file))
+        if "api_port" not in self._given:
+            self._overrides["api_port"] = free_port()
+        self._children.start(foundation, interrupted)
+        if own_chain:
+            self._overrides["rpc_urls"] = (json.loads(ready_file.read_text())["rpc_url"],)
+            self._overrides["slot_ms"] = self._wanted.slot_ms
+        self._settings = self._make_settings(self._overrides)
+        return self._settings
+
+    def open_services(self, app: Celery, interrupted: Callable[[], bool] = lambda: False) -> None:
+        """Workers, supervisor and web server; returns when each of them serves. Raises ChildError."""
+        env = self._environment()
+        specs = [self._cycle_node(app, node, env) for node in self._wanted.plan.nodes]
+        specs.append(self._control_node(app, env))
+        specs.append(self._supervisor_spec(env))
+        if self._wanted.with_api:
+            specs.append(self._api_spec(env))
+        self._children.start(specs, interrupted)
+
+    def check(self) -> None:
+        """Raises ChildError when something died that cannot be started again."""
+        self._children.check()
+
+    def pids(self) -> dict[str, list[int]]:
+        """Role (redis, localnet, cycles, control, supervisor, api) -> pids."""
+        return self._children.pids()
+
+    def restarts(self) -> dict[str, int]:
+        return self._children.restarts()
+
+    def close(self) -> list[str]:
+        """End everything in order; names of the children that had to be killed."""
+        return self._children.close(STOP_ORDER)
+
+    def _prepare_keys(self, *, own_chain: bool) -> None:
+        settings = self._make_settings(self._overrides)
+        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if settings.sealing_key is None:
+            load_sealing_key(settings.sealing_key_file, create=True)
+        if not settings.core_wallet.exists():
+            if not own_chain and not settings.local_chain:
+                raise StressError(f"there is no core wallet at {settings.core_wallet}; name one with --core-wallet")
+            write_wallet(settings.core_wallet)
+        self._core = str(read_keypair_file(settings.core_wallet).pubkey())
+
+    def _environment(self) -> dict[str, str]:
+        """Only what a child needs of ours, and the settings in full."""
+        kept = {name: value for name, value in os.environ.items() if not name.upper().startswith("FRT_")}
+        return {**kept, **self._settings.to_env(), "PYTHONUNBUFFERED": "1", "PYTHONSAFEPATH": "1"}
+
+    def _localnet_spec(self, ready_file: Path) -> ChildSpec:
+        wanted = self._wanted
+        options = ["--port", "0", "--ws-port", "0", "--slot-ms", str(wanted.slot_ms), "--seed", str(wanted.seed)]
+        options += ["--upgrade-authority", self._core, "--ready-file", str(ready_file)]
+        options += ["--program-id", self._settings.program_id]
+        if wanted.program is not None:
+            options += ["--program", str(wanted.program.resolve())]
+        return ChildSpec(
+            role=LOCALNET,
+            name=LOCALNET,
+            command=(sys.executable, "-m", "ops.localnet", *options),
+            env=self._environment(),
+            ready=lambda pid: _written_by(ready_file, pid),
+            stop_timeout_s=5.0,
+            restart=False,  # its state would be gone, and with it the run
+        )
+
+    def _cycle_node(self, app: Celery, node: Node, env: Mapping[str, str]) -> ChildSpec:
+        name = f"cycle-{node.number}"
+        return ChildSpec(
+            role=CYCLES,
+            name=name,
+            command=node_command("cycles", name, self._settings.worker_pool, node.concurrency),
+            env=env,
+            ready=lambda pid: _consumes(app, name, pid),
+            cores=node.cores,
+        )
+
+    def _control_node(self, app: Celery, env: Mapping[str, str]) -> ChildSpec:
+        return ChildSpec(
+            role=CONTROL,
+            name="control-1",
+            command=node_command("control", "control-1", "threads", 4),
+            env=env,
+            ready=lambda pid: _consumes(app, "control-1", pid),
+        )
+
+    def _supervisor_spec(self, env: Mapping[str, str]) -> ChildSpec:
+        client = connect(self._settings.redis_url)
+        lease = Keys(self._settings.redis_prefix).lease("supervisor")
+        return ChildSpec(
+            role=SUPERVISOR,
+            name=SUPERVISOR,
+            command=(sys.executable, "-m", "tasks.supervisor"),
+            env=env,
+            ready=lambda _: bool(client.exists(lease)),  # it sweeps
+        )
+
+    def _api_spec(self, env: Mapping[str, str]) -> ChildSpec:
+        settings = self._settings
+        return ChildSpec(
+            role=API,
+            name=API,
+            command=(sys.executable, "-m", "api.serve"),
+            env=env,
+            ready=lambda _: accepts(settings.api_bind, settings.api_port),
+        )
+
+
+def write_wallet(path: Path) -> None:
+    """A new keypair in solana-keygen's format, readable by its owner only."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        json.dump(list(bytes(Keypair())), file)
+
+
+def accepts(host: str, port: int) -> bool:
+    """Does something listen there?"""
+    try:
+        socket.create_connection((host, port), timeout=0.5).close()
+    except OSError:
+        return False
+    return True
+
+
+def _written_by(ready_file: Path, pid: int) -> bool:
+    try:
+        return bool(json.loads(ready_file.read_text())["pid"] == pid)
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def _consumes(app: Celery, name: str, pid: int) -> bool:
+    """Does the node with this name answer, and is it this process?"""
+    answers = app.control.inspect(timeout=0.3, limit=None).stats() or {}
+    return any(node.startswith(f"{name}@") and stats["pid"] == pid for node, stats in answers.items())
