@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from random import Random
 
 import pytest
 
@@ -341,6 +343,65 @@ def test_full_consolidation_empties_the_buckets(stage):
     assert (pool.collected_liquidity, pool.collected_swap) == (0, 0)
     assert pool.total_consolidated == pool.total_fees == 26_000_000
     assert (totals.liquidity_operation_count, totals.regular_swap_count) == (2, 0)
+
+
+def test_consolidation_splits_any_amounts_as_the_model_does(stage):
+    """Forged buckets and lamports: small, even, huge, and everything around the full amount."""
+    random, world = Random(5), stage.world
+    bounds = (1, 10, 13_000_000, 2**32, 2**53, 2**61)
+    partial = 0
+    for _ in range(300):
+        liquidity, swaps = (random.randint(0, random.choice(bounds)) for _ in "ab")
+        pending, past = liquidity + swaps, random.choice((0, 5, 2**60))
+        spare = random.choice((-1, 0, 1, pending // 2, pending - 1, pending, pending + 1, random.randint(0, pending)))
+        pool = replace(
+            world.pool(example.POOL),
+            flags=7,
+            collected_liquidity=liquidity,
+            collected_swap=swaps,
+            total_fees=past + pending,
+            total_consolidated=past,
+        )
+        world.put(
+            example.POOL,
+            replace(world.on_chain(example.POOL), lamports=max(3_939_360, 3_953_280 + spare), data=pool.pack()),
+        )
+        assert world.run(encoding.consolidate(example.ADMIN, (example.POOL,))) is None
+        after = world.pool(example.POOL)
+        assert after.collected_liquidity + after.collected_swap == after.total_fees - after.total_consolidated
+        partial += 0 < after.total_consolidated - past < pending
+        stage.restore()
+    assert partial > 80
+
+
+def test_ratio_types_of_random_pools_are_those_of_the_model(stage):
+    random = Random(6)
+    results: Counter[str | None] = Counter()
+    for _ in range(400):
+        decimals = [random.choice((0, 1, 6, 9, 18, 19, 20, 33, 63, 64, 255)) for _ in "ab"]
+        ratios = []
+        for places in decimals:
+            factor = pow(10, places, 2**64)
+            near = (
+                1,
+                2,
+                factor - 1,
+                factor,
+                factor + 1,
+                2 * factor - 1,
+                2 * factor,
+                3 * factor,
+                random.getrandbits(64),
+            )
+            ratios.append(min(max(1, random.choice(near)), 2**64 - 1))
+        case = Case(stage.world, encoding.initialize_pool(example.USER, example.MINT_A, example.MINT_B, *ratios))
+        for mint, places in zip((example.MINT_A, example.MINT_B), decimals, strict=True):
+            case.change_bytes(mint, 44, bytes([places]))
+        results[stage.world.run(case.instruction)] += 1
+        stage.restore()
+    assert results[None] > 100
+    assert results["Custom(1049)"] > 30
+    assert results["ProgramFailedToComplete"] > 30
 
 
 def test_treasury_withdrawal_limits(stage):

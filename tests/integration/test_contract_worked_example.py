@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
+from random import Random
 
 import pytest
 
@@ -112,6 +114,47 @@ def test_reversed_mints_exchange_the_lp_decimals(world):
     assert world.run(encoding.initialize_pool(example.USER, first, second, 1_000_000_000, 160_000_000)) is None
     assert world.pool(example.POOL).token_a_mint == example.MINT_A
     assert (world.mint(example.LP_A).decimals, world.mint(example.LP_B).decimals) == (6, 9)
+
+
+HOSTILE_HALVES = (0, 1, 2, 3, 0x7FFF_FFFF, 0x8000_0000, 0x8000_0001, 0xFFFF_FFFD, 0xFFFF_FFFE, 0xFFFF_FFFF)
+
+
+def _hostile(random: Random) -> int:
+    """A u64 other than 0 whose halves sit where a division by digits goes wrong."""
+    halves = [random.choice(HOSTILE_HALVES) if random.random() < 0.8 else random.getrandbits(32) for _ in "ab"]
+    return max(1, (halves[0] << 32 | halves[1]) >> random.choice((0, 0, 0, 1, 7, 31, 32, 33)))
+
+
+def test_swap_arithmetic_on_hostile_numbers(world):
+    """The output side holds one unit less than the output, so InsufficientFunds says: computed as expected."""
+    play(world, "deposit_b")
+    random = Random(20)
+    pool, source = world.pool(example.POOL), TokenAccount(mint=example.MINT_A, owner=example.USER, amount=2**64 - 1)
+    world.put_token(example.USER_A, source)
+    account = world.on_chain(example.POOL)
+    seen = Counter()
+    for _ in range(6_000):
+        ratio_in, ratio_out, output = _hostile(random), _hostile(random), _hostile(random)
+        around = (output * ratio_in // ratio_out, ((output + 1) * ratio_in - 1) // ratio_out, _hostile(random))
+        amount = min(max(1, random.choice(around) + random.choice((-1, 0, 0, 1))), 2**64 - 1)
+        exact = random.random() < 0.3
+        output, remainder = divmod(amount * ratio_out, ratio_in)
+        if exact and remainder:
+            wanted = "Custom(1047)"
+        elif output >= 2**64:
+            wanted = "Custom(1019)"
+        else:
+            wanted = "InsufficientFunds" if output else "InvalidArgument"
+        changed = replace(
+            pool, ratio_a=ratio_in, ratio_b=ratio_out, total_b=max(0, min(output, 2**64) - 1), flags=0x40 * exact
+        )
+        world.put(example.POOL, replace(account, data=changed.pack()))
+        accounts = (example.USER_A, example.USER_B)
+        swap = encoding.swap_of(changed, example.USER, example.POOL, (amount, output % 2**64), True, accounts)
+        assert world.send(swap) == wanted, (amount, ratio_in, ratio_out, exact)
+        seen[wanted, exact] += 1
+    assert all(seen[wanted, False] > 150 for wanted in ("InsufficientFunds", "Custom(1019)", "InvalidArgument")), seen
+    assert seen["InsufficientFunds", True] > 100, seen
 
 
 def test_swap_table_on_chain(world):

@@ -238,6 +238,7 @@ def initialize_pool() -> tuple[Instruction, list[Fault]]:
         *(key(f"other part {index}", BAD, index, ELSEWHERE) for index in (9, 10, 11, 12)),
         meta("pool not writable", "PrivilegeEscalation", 3, "writable 3", writable=False),
         Fault("pool address funded", "Custom(0)", "pool", lambda case: case.world.put(pool, occupied)),
+        lamports("nothing left after the fee", "Custom(1)", USER, 1_150_000_000),
         lamports("too few lamports for the pool", "Custom(1)", USER, 1_150_000_000 + 3_939_359),
         Fault("vault address funded", "Custom(0)", "vault A", lambda case: case.world.put(vault_a, occupied)),
         Fault("mint A uninitialized", "Custom(2)", "mint A.flag", lambda case: case.change_bytes(MINT_A, 45, b"\0")),
