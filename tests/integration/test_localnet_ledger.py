@@ -7,12 +7,14 @@ from solders.keypair import Keypair
 from solders.message import Message
 from solders.pubkey import Pubkey
 from solders.system_program import TransferParams, transfer
+from solders.sysvar import CLOCK as CLOCK_SYSVAR
 from solders.transaction import VersionedTransaction
 
 from ops.localnet import base58
 from ops.localnet.blocks import BLOCKHASH_LIFE_BLOCKS, MAX_ENDPOINT_LAG_BLOCKS
 from ops.localnet.chain import Chain
 from ops.localnet.history import TokenBalance, TxRecord
+from ops.localnet.machine import Bank
 from ops.localnet.settings import LocalnetSettings
 from ops.localnet.tokens import ui_amount
 
@@ -99,6 +101,19 @@ def test_every_kept_slot_answers_with_its_own_balance(chain: Chain) -> None:
     assert {slot: chain.accounts.at(friend, slot).lamports for slot in kept} == kept
     # What no read can reach is dropped, else a hot account would grow for ever.
     assert len(chain.accounts._chains[friend]) <= 32 + MAX_ENDPOINT_LAG_BLOCKS + 2
+
+
+def test_a_look_into_the_past_leaves_the_present_alone(chain: Chain) -> None:
+    wallet = funded(chain)
+    tx = pay(chain, wallet, Keypair().pubkey(), SOL)
+    past = chain.blocks.at("finalized")
+    bank = Bank(slot=past.slot, unix_timestamp=past.unix_timestamp, oldest_read_slot=past.slot)
+    assert chain.machine.simulate(tx, bank)[1] == b'"AccountNotFound"'
+    clock_data = chain.accounts.at(CLOCK_SYSVAR, chain.blocks.tip.slot).account.data
+    assert int.from_bytes(clock_data[:8], "little") == chain.blocks.tip.slot != past.slot
+    chain.submit(tx, bytes(tx))
+    chain.advance()
+    assert chain.counts.failed == chain.counts.dropped == 0
 
 
 def test_slots_of_faults_leave_gaps_and_heights_none(chain: Chain) -> None:

@@ -154,10 +154,12 @@ def test_preflight_sees_the_state_of_its_commitment(chain: Localnet) -> None:
     tx = VersionedTransaction(message, [wallet])
     options = {"encoding": "base64", "sigVerify": True}
     calls = [
-        ("simulateTransaction", [wire(tx), {**options, "commitment": level}]) for level in ("finalized", "processed")
+        ("simulateTransaction", [wire(tx), {**options, "commitment": level}]) for level in ("processed", "finalized")
     ]
-    finalized, processed = [answer["result"]["value"]["err"] for answer in chain.batch(*calls)]
+    processed, finalized = [answer["result"]["value"]["err"] for answer in chain.batch(*calls)]
     assert (finalized, processed) == ("AccountNotFound", None)
+    # The look into the past must not have changed the present.
+    assert wait_landed(chain, send(chain, tx))["err"] is None
 
 
 def test_simulation_shows_accounts_and_may_replace_the_blockhash(chain: Localnet) -> None:

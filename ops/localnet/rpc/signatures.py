@@ -114,7 +114,7 @@ def get_transaction(scope: Scope, params: Params) -> Any:
     version = options.get("maxSupportedTransactionVersion")
     max_version = None if version is None else whole_number(version, "maxSupportedTransactionVersion", 255)
     seq = scope.chain.history.seq_of(wanted)
-    if seq is None or seq >= block.end_seq:
+    if seq is None:
         return None
     record = scope.chain.history.record(seq)
     if block.slot < record.slot + scope.chain.faults.transaction_lag_slots(wanted):
