@@ -91,7 +91,7 @@ _TREASURY_CHECKS: Final = (
 
 
 def check_treasury(view: TreasuryView) -> Checked:
-    """I6, I10, J5, J6, J7. Lamports above the books (``view.excess``) are an outside action, for the audit to explain."""
+    """I6, I10, J5, J6, J7. ``view.excess`` above 0 is an outside action, for the audit to explain."""
     faults = []
     for name, check in _TREASURY_CHECKS:
         messages = list(check(view))
