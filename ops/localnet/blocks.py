@@ -6,6 +6,7 @@ LiteSVM knows only its newest blockhash, so the table of valid ones is ours (DES
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from dataclasses import dataclass
 
 from solders.hash import Hash
@@ -16,6 +17,8 @@ BLOCKHASH_LIFE_BLOCKS = 150
 MAX_ENDPOINT_LAG_BLOCKS = 64
 #: getSignatureStatuses without history looks this far back (Solana's status cache).
 STATUS_CACHE_BLOCKS = 300
+#: Length of the SlotHashes sysvar, which lookup tables are created against.
+SLOT_HASHES = 512
 #: Blocks past this age have no reader left: the status cache counts back from a commitment that itself may lag.
 KEPT_BLOCKS_BEYOND_FINALIZED = STATUS_CACHE_BLOCKS + BLOCKHASH_LIFE_BLOCKS + MAX_ENDPOINT_LAG_BLOCKS
 
@@ -61,6 +64,8 @@ class Blocks:
         self._height_of = {genesis.blockhash: 0}
         self._height_at = {0: 0}
         self.tip = genesis
+        #: (slot, blockhash), newest first, as the SlotHashes sysvar has them.
+        self.slot_hashes = deque([(genesis.slot, genesis.blockhash)], maxlen=SLOT_HASHES)
 
     def _hash(self, previous: bytes, height: int) -> Hash:
         text = b"frt-localnet|%d|%d|" % (self._seed, height)
@@ -81,6 +86,7 @@ class Blocks:
         self._by_height[height] = block
         self._height_of[block.blockhash] = height
         self._height_at[slot] = height
+        self.slot_hashes.appendleft((slot, block.blockhash))
         self.tip = block
         forgotten = self._by_height.pop(height - self._kept, None)
         if forgotten is not None:

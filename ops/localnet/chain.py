@@ -87,7 +87,7 @@ class Chain:
 
     def _genesis(self) -> None:
         settings, bank = self.settings, self._bank(self.blocks.tip)
-        self.machine.set_clock(bank.slot, bank.unix_timestamp)
+        self.machine.enter_slot(bank.slot, bank.unix_timestamp, self.blocks.slot_hashes)
         self.machine.set_account(self._faucet.pubkey(), Account(_FAUCET_LAMPORTS, b"", SYSTEM_PROGRAM), bank)
         if settings.program is not None:
             self.machine.add_program(Pubkey.from_string(settings.program_id), settings.program)
@@ -145,7 +145,7 @@ class Chain:
         self._queue.ready = []
         if self.settings.order == "random":
             self._order.shuffle(batch)
-        self.machine.set_clock(slot, time)
+        self.machine.enter_slot(slot, time, self.blocks.slot_hashes)
         bank = Bank(slot=slot, unix_timestamp=time, oldest_read_slot=self.blocks.oldest_read_slot())
         prices = [price for pending in batch if (price := self._execute(pending, bank, tip.height + 1)) is not None]
         block = self.blocks.append(

@@ -5,12 +5,14 @@ LiteSVM reports no balances, so accounts are read before and after; failed loads
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
 from solders.account import Account
 from solders.clock import Clock
+from solders.hash import Hash
 from solders.litesvm import LiteSVM
 from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
@@ -64,6 +66,11 @@ class Machine:
         """Move the clock sysvar."""
         epoch = slot // SLOTS_PER_EPOCH
         self._svm.set_clock(Clock(slot, 0, epoch, epoch + 1, unix_timestamp))
+
+    def enter_slot(self, slot: int, unix_timestamp: int, slot_hashes: Iterable[tuple[int, Hash]]) -> None:
+        """Set the sysvars that programs see in a slot: its clock and the hashes of the slots before it."""
+        self.set_clock(slot, unix_timestamp)
+        self._svm.set_slot_hashes(list(slot_hashes))
 
     def set_account(self, key: Pubkey, account: Account, bank: Bank) -> None:
         """Write an account from outside any transaction (genesis, administration)."""

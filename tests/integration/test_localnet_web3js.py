@@ -59,6 +59,14 @@ def test_spl_token_mints_and_moves(seen: dict[str, Any]) -> None:
     assert seen["parsedSigner"] == [seen["owner"]]
 
 
+def test_a_lookup_table_loads_an_address(seen: dict[str, Any]) -> None:
+    assert seen["loaded"] == [seen["friendKey"]]
+    # Payer and system program are named, the friend comes behind them from the table.
+    assert seen["ownKeys"] == 2
+    assert seen["viaTable"] == [-5007, 0, 7]
+    assert seen["friendHistory"] is True
+
+
 def test_failures_carry_their_logs_or_land(seen: dict[str, Any]) -> None:
     assert seen["preflight"]["isSendTransactionError"] is True
     assert any("insufficient lamports" in line for line in seen["preflight"]["logs"])
@@ -69,7 +77,7 @@ def test_failures_carry_their_logs_or_land(seen: dict[str, Any]) -> None:
 
 def test_history_and_subscriptions(seen: dict[str, Any]) -> None:
     assert seen["signatures"][0] == seen["newest"]
-    assert len(seen["signatures"]) == 8
+    assert len(seen["signatures"]) == 10
     assert seen["nobody"] is None
     assert seen["slotsRise"] is True
     assert seen["balances"][0] == 10 * SOL

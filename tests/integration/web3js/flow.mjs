@@ -1,7 +1,7 @@
 // What a JavaScript developer does first with a cluster: fund, create a mint, mint, transfer, look at it all.
 // Prints one JSON document; the Python test beside this folder judges it.
 import {
-  Connection, Keypair, LAMPORTS_PER_SOL, PublicKey, SendTransactionError, SystemProgram, Transaction,
+  AddressLookupTableProgram, Connection, Keypair, LAMPORTS_PER_SOL, PublicKey, SendTransactionError, SystemProgram, Transaction,
   TransactionMessage, VersionedTransaction, sendAndConfirmTransaction,
 } from "@solana/web3.js";
 import {
@@ -58,6 +58,32 @@ const parsed = await connection.getParsedTransaction(transferSignature, { maxSup
 out.parsedSigner = parsed.transaction.message.accountKeys.filter((key) => key.signer).map((key) => key.pubkey.toBase58());
 out.owner = owner.publicKey.toBase58();
 
+// A version 0 transaction that names the friend through a lookup table only.
+const [createTable, table] = AddressLookupTableProgram.createLookupTable({
+  authority: owner.publicKey, payer: owner.publicKey, recentSlot: await connection.getSlot("finalized"),
+});
+const extendTable = AddressLookupTableProgram.extendLookupTable({
+  lookupTable: table, authority: owner.publicKey, payer: owner.publicKey, addresses: [friend.publicKey, mint],
+});
+const tableSignature = await sendAndConfirmTransaction(connection, new Transaction().add(createTable, extendTable), [owner]);
+const tableSlot = (await connection.getTransaction(tableSignature, { maxSupportedTransactionVersion: 0 })).slot;
+while (await connection.getSlot("confirmed") <= tableSlot) await new Promise((resolve) => setTimeout(resolve, 10));
+const lookup = (await connection.getAddressLookupTable(table)).value;
+const recent = await connection.getLatestBlockhash();
+const short = new VersionedTransaction(new TransactionMessage({
+  payerKey: owner.publicKey, recentBlockhash: recent.blockhash,
+  instructions: [SystemProgram.transfer({ fromPubkey: owner.publicKey, toPubkey: friend.publicKey, lamports: 7 })],
+}).compileToV0Message([lookup]));
+short.sign([owner]);
+const shortSignature = await connection.sendTransaction(short);
+await connection.confirmTransaction({ signature: shortSignature, ...recent }, "confirmed");
+const viaTable = await connection.getTransaction(shortSignature, { maxSupportedTransactionVersion: 0 });
+out.loaded = viaTable.meta.loadedAddresses.writable.map((key) => key.toBase58());
+out.ownKeys = viaTable.transaction.message.staticAccountKeys.length;
+out.viaTable = viaTable.meta.postBalances.map((after, index) => after - viaTable.meta.preBalances[index]);
+out.friendKey = friend.publicKey.toBase58();
+out.friendHistory = (await connection.getSignaturesForAddress(friend.publicKey, { limit: 1 }))[0].signature === shortSignature;
+
 const blockhash = await connection.getLatestBlockhash();
 const tooMuch = new VersionedTransaction(new TransactionMessage({
   payerKey: owner.publicKey, recentBlockhash: blockhash.blockhash,
@@ -71,8 +97,12 @@ try {
   out.preflight = { isSendTransactionError: error instanceof SendTransactionError, logs: error.logs, text: error.message };
 }
 const sunk = await connection.sendTransaction(tooMuch, { skipPreflight: true });
-const sunkResult = await connection.confirmTransaction({ signature: sunk, ...blockhash }, "confirmed");
-out.sunkErr = sunkResult.value.err;
+try {
+  out.sunkErr = (await connection.confirmTransaction({ signature: sunk, ...blockhash }, "confirmed")).value.err;
+} catch (error) {
+  // web3.js throws the error itself when it sees the status before the subscription tells it.
+  out.sunkErr = error;
+}
 const untried = new Transaction().add(SystemProgram.transfer({
   fromPubkey: owner.publicKey, toPubkey: friend.publicKey, lamports: LAMPORTS_PER_SOL,
 }));
