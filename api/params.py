@@ -183,9 +183,10 @@ def bind(model: type[P], params: object) -> P:
             named = dict(zip(names, params, strict=False))
         case _:
             raise InvalidParams([("params", "must be an object or an array")])
-    nulls = [(_shown(name), "must not be null") for name, value in named.items() if value is None]
-    if nulls:
-        raise InvalidParams(nulls[:MAX_REPORTED_ERRORS])
+    wrong = [(_shown(name), "unknown parameter") for name in named if name not in model.model_fields]
+    wrong += [(_shown(name), "must not be null") for name, value in named.items() if value is None]
+    if wrong:
+        raise InvalidParams(wrong[:MAX_REPORTED_ERRORS])
     try:
         return model.model_validate(named)
     except ValidationError as error:
@@ -212,11 +213,12 @@ def _reasons(error: ValidationError) -> list[tuple[str, str]]:
     for found in error.errors(include_url=False, include_input=False)[:MAX_REPORTED_ERRORS]:
         context = found.get("ctx", {})
         field = context["field"] if found["type"] == "combination" else ".".join(map(str, found["loc"]))
-        text = {"extra_forbidden": "unknown parameter", "missing": "required"}.get(found["type"], found["msg"])
+        text = "required" if found["type"] == "missing" else found["msg"]
         reasons.append((_shown(field), text))
     return reasons
 
 
 def _shown(name: str) -> str:
-    """A name the caller made up, short enough to be shown."""
-    return name if len(name) <= MAX_SHOWN_NAME else name[:MAX_SHOWN_NAME] + "…"
+    """A name the caller made up, fit to be shown: short, and without halves of characters."""
+    short = name if len(name) <= MAX_SHOWN_NAME else name[:MAX_SHOWN_NAME] + "…"
+    return short.encode("utf-8", "backslashreplace").decode()

@@ -64,7 +64,7 @@ class StrictSite(JSONRPCSite):
         identity = request_object.get("id")
         notification = "id" not in request_object
         call = Call(deadline_s=deadline_s, notification=notification)
-        with structlog.contextvars.bound_contextvars(method=method[:64]):
+        with structlog.contextvars.bound_contextvars(method=method if method in self.view_funcs else "unknown"):
             try:
                 result = self._run(call, method, request_object.get("params", {}))
                 answer = {"jsonrpc": "2.0", "id": identity, "result": result}

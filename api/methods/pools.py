@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
-from math import gcd
+from functools import partial
+from random import Random
 from typing import Any
 
 from api import params as p
+from api.errors import InvalidParams
 from api.service import Call, Service
 from api.status import timestamp
+from domain.errors import CommandError
 from domain.pool import Pool
+from domain.ratio import pool_spec, ratio_display
 
 
 def create_pool(service: Service, call: Call, params: p.CreatePool) -> dict[str, Any]:
-    return service.command(call, "create_pool", params)
+    return service.command(call, "create_pool", params, check=partial(_check_spec, params))
+
+
+def _check_spec(params: p.CreatePool) -> None:
+    """Refuse at once what the program cannot accept, where nothing of the pool is left to chance."""
+    by_units = params.ratio_a is not None
+    by_tokens = params.ratio_whole_number is not None and params.ratio_direction is not None
+    if params.token_a_decimals is None or params.token_b_decimals is None or not (by_units or by_tokens):
+        return
+    try:
+        pool_spec(params.arguments(), Random(0))
+    except CommandError as error:
+        field = str(error.data.get("field", "params")) if by_units else "ratio_whole_number"
+        raise InvalidParams([(field, str(error))]) from error
 
 
 def list_pools(service: Service, _: Call, __: p.NoParams) -> dict[str, Any]:
@@ -20,19 +37,19 @@ def list_pools(service: Service, _: Call, __: p.NoParams) -> dict[str, Any]:
 
 
 def pause_pool(service: Service, call: Call, params: p.PausePool) -> dict[str, Any]:
-    return service.command(call, "pause_pool", params, check=lambda: service.own_pool(params.pool_id))
+    return service.command(call, "pause_pool", params, check=partial(service.own_pool, params.pool_id))
 
 
 def unpause_pool(service: Service, call: Call, params: p.PausePool) -> dict[str, Any]:
-    return service.command(call, "unpause_pool", params, check=lambda: service.own_pool(params.pool_id))
+    return service.command(call, "unpause_pool", params, check=partial(service.own_pool, params.pool_id))
 
 
 def set_swap_owner_only(service: Service, call: Call, params: p.SetSwapOwnerOnly) -> dict[str, Any]:
-    return service.command(call, "set_swap_owner_only", params, check=lambda: service.own_pool(params.pool_id))
+    return service.command(call, "set_swap_owner_only", params, check=partial(service.own_pool, params.pool_id))
 
 
 def update_pool_fees(service: Service, call: Call, params: p.UpdatePoolFees) -> dict[str, Any]:
-    return service.command(call, "update_pool_fees", params, check=lambda: service.own_pool(params.pool_id))
+    return service.command(call, "update_pool_fees", params, check=partial(service.own_pool, params.pool_id))
 
 
 def consolidate_pool_fees(service: Service, call: Call, params: p.ConsolidatePoolFees) -> dict[str, Any]:
@@ -51,7 +68,7 @@ def pool_entry(pool: Pool) -> dict[str, Any]:
         "token_a_decimals": pool.decimals_a,
         "token_b_mint": pool.mint_b,
         "token_b_decimals": pool.decimals_b,
-        "ratio_display": ratio_display(pool),
+        "ratio_display": ratio_display(pool.ratio_a, pool.ratio_b, pool.decimals_a, pool.decimals_b),
         "ratio_a_numerator": pool.ratio_a,
         "ratio_b_denominator": pool.ratio_b,
         "exact_exchange": pool.exact_exchange,
@@ -61,14 +78,3 @@ def pool_entry(pool: Pool) -> dict[str, Any]:
         "managed": pool.managed,
         "probe_only": pool.probe_only,
     }
-
-
-def ratio_display(pool: Pool) -> str:
-    """The ratio in whole tokens, exact: "1 Token A = 160 Token B", or from B's side, or with both sides above 1."""
-    whole_a = pool.ratio_a * 10**pool.decimals_b
-    whole_b = pool.ratio_b * 10**pool.decimals_a
-    common = gcd(whole_a, whole_b)
-    amount_a, amount_b = whole_a // common, whole_b // common
-    if amount_b == 1 and amount_a != 1:
-        return f"1 Token B = {amount_a} Token A"
-    return f"{amount_a} Token A = {amount_b} Token B"
