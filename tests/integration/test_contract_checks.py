@@ -9,11 +9,11 @@ from random import Random
 
 import pytest
 
+from tests.support.contract_cases.catalogue import CATALOGUE
+from tests.support.contract_cases.faults import ELSEWHERE, STRANGER, Case, Fault, delegate_to, pairs
 from tests.support.contract_model import encoding
 from tests.support.contract_model import worked_example as example
 from tests.support.contract_model.addresses import MAIN_TREASURY, PROGRAM_DATA, SYSTEM_STATE
-from tests.support.contract_model.catalogue import CATALOGUE
-from tests.support.contract_model.faults import ELSEWHERE, STRANGER, Case, Fault, delegate_to, pairs
 from tests.support.contract_model.runtime import Instruction, Meta
 from tests.support.contract_model.state import Account, Mint, PoolState, TokenAccount
 from tests.support.litesvm_world import World

@@ -11,10 +11,10 @@ from random import Random
 
 import pytest
 
-from tests.support.contract_model.disturbances import damage, describe, outside_action, place_decoys
+from tests.support.contract_cases.disturbances import damage, describe, outside_action, place_decoys
+from tests.support.contract_cases.market import USERS, Market
+from tests.support.contract_cases.operations import new_pool_of, next_operation
 from tests.support.contract_model.invariants import Ledger
-from tests.support.contract_model.market import USERS, Market
-from tests.support.contract_model.operations import new_pool_of, next_operation
 from tests.support.contract_model.runtime import Instruction
 from tests.support.contract_model.state import Account
 from tests.support.litesvm_world import FEE_PAYER, World

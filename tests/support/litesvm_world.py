@@ -66,7 +66,7 @@ def _error_name(failed: FailedTransactionMetadata) -> str:
         return f"Custom({found[1]})"
     error = failed.err()
     name = str(getattr(error, "err", error)).rsplit(".", maxsplit=1)[-1]
-    return re.match(r"(?:TransactionError)?(\w+)", name)[1]
+    return re.sub(r"\W.*", "", name.removeprefix("TransactionError"))
 
 
 class World:
@@ -138,12 +138,11 @@ class World:
         message = Message.new_with_blockhash([call], Pubkey(fee_payer), Hash.default())
         signatures = [Signature.default()] * message.header.num_required_signatures
         outcome = self.chain.send_transaction(Transaction.populate(message, signatures))
-        failed = isinstance(outcome, FailedTransactionMetadata)
         meta = outcome.meta() if isinstance(outcome, FailedTransactionMetadata) else outcome
         self.logs, self.compute_units = meta.logs(), meta.compute_units_consumed()
         self.seen.update(meta.key for meta in instruction.metas)
         self.seen.add(fee_payer)
-        return _error_name(outcome) if failed else None
+        return _error_name(outcome) if isinstance(outcome, FailedTransactionMetadata) else None
 
     def run(self, instruction: Instruction, fee_payer: bytes = FEE_PAYER) -> str | None:
         """Run in both and compare the result and every account; the common result."""

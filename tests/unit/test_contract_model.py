@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -39,6 +41,16 @@ def play(model: ContractModel, last: str = "update_fees") -> None:
         assert model.run(instruction, fee_payer=example.FEE_PAYER) is None, name
         if name == last:
             return
+
+
+def test_the_model_needs_nothing_of_the_service_or_of_a_chain():
+    """Its agreement with the program is evidence only while it shares no code with either."""
+    script = (
+        "import sys, tests.support.contract_model.invariants, tests.support.contract_model.encoding\n"
+        "print({'solders', 'domain', 'ops'} & {name.split('.')[0] for name in sys.modules})"
+    )
+    printed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert printed.strip() == "set()"
 
 
 def test_singletons_are_those_of_the_fact_sheet():

@@ -112,8 +112,8 @@ def initialize_pool(frame: Frame, ratio_a: int, ratio_b: int, flags: int) -> Non
     for lp_mint, decimals in ((lp_a, first_decimals), (lp_b, second_decimals)):
         create_account(frame, user, lp_mint, 82, TOKEN_PROGRAM)
         initialize_mint(frame, lp_mint, decimals, pool_key)
-    decimals = {first: first_decimals, second: second_decimals}
-    kind = classify(ratio_a, ratio_b, decimals[mint_a], decimals[mint_b])
+    places = {first: first_decimals, second: second_decimals}
+    kind = classify(ratio_a, ratio_b, places[mint_a], places[mint_b])
     require(kind != "Engineering", "Custom(1049)")
     pool = PoolState(
         owner=user,

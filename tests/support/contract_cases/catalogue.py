@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.support.contract_model import encoding
-from tests.support.contract_model import worked_example as example
-from tests.support.contract_model.addresses import MAIN_TREASURY, PROGRAM_DATA, RENT_SYSVAR, SYSTEM_STATE, TOKEN_PROGRAM
-from tests.support.contract_model.faults import (
+from tests.support.contract_cases.faults import (
     ELSEWHERE,
     PANIC,
     Case,
@@ -36,6 +33,9 @@ from tests.support.contract_model.faults import (
     u64,
     unsigned,
 )
+from tests.support.contract_model import encoding
+from tests.support.contract_model import worked_example as example
+from tests.support.contract_model.addresses import MAIN_TREASURY, PROGRAM_DATA, RENT_SYSVAR, SYSTEM_STATE, TOKEN_PROGRAM
 from tests.support.contract_model.runtime import Instruction
 from tests.support.contract_model.state import Account
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from tests.support.contract_cases.market import MINTS, USERS, Market
 from tests.support.contract_model import encoding
-from tests.support.contract_model.addresses import pool_address
-from tests.support.contract_model.market import MINTS, USERS, Market
+from tests.support.contract_model.addresses import MAIN_TREASURY, SYSTEM_STATE, pool_address
 from tests.support.contract_model.runtime import Instruction
 from tests.support.contract_model.state import U64_MAX, PoolState, SystemState, Treasury
-from tests.support.litesvm_world import ADMIN, AUTHORITY, MAIN_TREASURY, SYSTEM_STATE
+from tests.support.litesvm_world import ADMIN, AUTHORITY
 
 Maker = Callable[[Market], Instruction]
 
@@ -97,11 +97,14 @@ def initialize_pool(market: Market) -> Instruction:
     """Any ratio of any two mints, sometimes an existing pool; a success has to be adopted by the caller."""
     random = market.random
     first, second = random.sample(MINTS, 2) if random.random() < 0.9 else [random.choice(MINTS)] * 2
-    ratios = [random.choice((0, 1, 1, 2, 10**6, 10**9, 1_500_000, U64_MAX, random.randint(1, 10**10))) for _ in "ab"]
+    ratio_a, ratio_b = (
+        random.choice((0, 1, 1, 2, 10**6, 10**9, 1_500_000, U64_MAX, random.randint(1, 10**10))) for _ in "ab"
+    )
     if random.random() < 0.2:
         pool = market.pool(random.choice(market.pools))
-        first, second, ratios = pool.token_a_mint, pool.token_b_mint, [pool.ratio_a, pool.ratio_b]
-    return encoding.initialize_pool(random.choice(USERS), first, second, *ratios, random.randint(0, 255))
+        first, second = pool.token_a_mint, pool.token_b_mint
+        ratio_a, ratio_b = pool.ratio_a, pool.ratio_b
+    return encoding.initialize_pool(random.choice(USERS), first, second, ratio_a, ratio_b, random.randint(0, 255))
 
 
 def new_pool_of(instruction: Instruction) -> bytes:

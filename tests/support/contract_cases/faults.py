@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import Any
 
 from tests.support.contract_model.addresses import MAIN_TREASURY, RENT_SYSVAR, SYSTEM_STATE, TOKEN_PROGRAM
 from tests.support.contract_model.runtime import Instruction
@@ -27,7 +28,7 @@ class Case:
     world: World
     instruction: Instruction
 
-    def change_meta(self, index: int, **changes: object) -> None:
+    def change_meta(self, index: int, **changes: Any) -> None:
         metas = list(self.instruction.metas)
         metas[index] = replace(metas[index], **changes)
         self.instruction = replace(self.instruction, metas=tuple(metas))
@@ -36,17 +37,17 @@ class Case:
         data = self.instruction.data
         self.instruction = replace(self.instruction, data=data[:offset] + raw + data[offset + len(raw) :])
 
-    def change_account(self, key: bytes, **changes: object) -> None:
+    def change_account(self, key: bytes, **changes: Any) -> None:
         self.world.put(key, replace(self.world.model.accounts[key], **changes))
 
     def change_bytes(self, key: bytes, offset: int, raw: bytes) -> None:
         data = self.world.model.accounts[key].data
         self.change_account(key, data=data[:offset] + raw + data[offset + len(raw) :])
 
-    def change_pool(self, key: bytes, **changes: object) -> None:
+    def change_pool(self, key: bytes, **changes: Any) -> None:
         self.change_account(key, data=replace(PoolState.parse(self.world.model.accounts[key].data), **changes).pack())
 
-    def change_system(self, **changes: object) -> None:
+    def change_system(self, **changes: Any) -> None:
         data = self.world.model.accounts[SYSTEM_STATE].data
         self.change_account(SYSTEM_STATE, data=replace(SystemState.parse(data), **changes).pack())
 
@@ -70,7 +71,7 @@ def pairs(faults: Sequence[Fault]) -> Iterator[tuple[Fault, Fault]]:
     return ((first, second) for first, second in combinations(faults, 2) if first.fits(second))
 
 
-def meta(name: str, error: str, index: int, spot: str, **changes: object) -> Fault:
+def meta(name: str, error: str, index: int, spot: str, **changes: Any) -> Fault:
     return Fault(name, error, spot, lambda case: case.change_meta(index, **changes))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from tests.support.contract_cases.market import MINTS, USERS, Market, key_of
 from tests.support.contract_model import encoding
 from tests.support.contract_model.addresses import (
     MAIN_TREASURY,
@@ -14,7 +15,6 @@ from tests.support.contract_model.addresses import (
     SYSTEM_STATE,
     TOKEN_PROGRAM,
 )
-from tests.support.contract_model.market import MINTS, USERS, Market, key_of
 from tests.support.contract_model.model import MODELLED
 from tests.support.contract_model.runtime import Instruction, Meta
 from tests.support.contract_model.state import (
