@@ -1,0 +1,183 @@
+"""What the chain tells about our addresses, read once at finalized: histories, transactions, accounts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from sys import intern
+from time import monotonic, sleep
+from typing import Any
+
+from domain.audit_records import ChainTx, Step, TokenMove
+from domain.chain.endpoints import Endpoints
+from domain.chain.errors import RpcError, RpcErrorObject, RpcThrottled
+from domain.chain.receipts import AccountReader, base58_decode
+from domain.chain.rpc import Call
+from domain.contract_errors import parse_error
+from domain.errors import StressError
+from domain.facts import Account
+from domain.ids import Address, Signature
+
+COMMITMENT = {"commitment": "finalized"}
+PAGE = 1_000  # the most that getSignaturesForAddress gives
+HISTORIES_PER_REQUEST = 20
+TRANSACTIONS_PER_REQUEST = 50
+ACCOUNTS_PER_CALL = 100
+REQUEST_TIMEOUT_S = 30.0
+RETRY_S = 0.5
+THROTTLED_REQUEST_SHARE = 10  # a throttled endpoint gets requests a tenth as large
+
+Progress = Callable[[str], None]
+
+
+class AuditUnansweredError(StressError):
+    """The chain did not answer in time: the audit could not be made. That is not a pass."""
+
+
+class ChainArchive:
+    """Reads with retries until ``deadline`` (of ``monotonic``); remembers whether an endpoint throttled us."""
+
+    def __init__(self, endpoints: Endpoints, reader: AccountReader, *, deadline: float, progress: Progress) -> None:
+        self._endpoints = endpoints
+        self._reader = reader
+        self._deadline = deadline
+        self._progress = progress
+        self.throttled = False
+
+    def wait_finalized(self) -> int:
+        """Wait until finalized has passed what is confirmed now; the finalized slot."""
+        target = self._one("getSlot", [{"commitment": "confirmed"}])
+        while (slot := self._one("getSlot", [COMMITMENT])) < target:
+            self._pause(f"finalized is at slot {slot}, the last confirmed was {target}")
+        return int(slot)
+
+    def histories(self, addresses: Iterable[Address]) -> dict[Address, tuple[Signature, ...]]:
+        """Signatures per address, oldest first, all pages."""
+        found: dict[Address, list[Signature]] = {address: [] for address in addresses}
+        before: dict[Address, Signature | None] = dict.fromkeys(found)
+        while before:
+            batch = list(before)[: self._size(HISTORIES_PER_REQUEST)]
+            calls = [Call(address, "getSignaturesForAddress", [address, _page(before[address])]) for address in batch]
+            for address, page in zip(batch, self._all(calls), strict=True):
+                found[address] += [Signature(intern(entry["signature"])) for entry in page]
+                if len(page) == PAGE:
+                    before[address] = found[address][-1]
+                else:
+                    del before[address]
+            self._progress(f"reading histories: {len(found) - len(before)} of {len(found)} addresses")
+        return {address: tuple(reversed(newest_first)) for address, newest_first in found.items()}
+
+    def transactions(self, signatures: Sequence[Signature]) -> Iterator[ChainTx]:
+        """Every transaction that landed; one that the chain does not know is left out."""
+        options = {**COMMITMENT, "encoding": "json", "maxSupportedTransactionVersion": 0}
+        done = 0
+        while done < len(signatures):
+            batch = signatures[done : done + self._size(TRANSACTIONS_PER_REQUEST)]
+            calls = [Call(signature, "getTransaction", [signature, options]) for signature in batch]
+            for signature, answer in zip(batch, self._all(calls), strict=True):
+                if answer is not None:
+                    yield read_transaction(signature, answer)
+            done += len(batch)
+            self._progress(f"reading transactions: {done} of {len(signatures)}")
+
+    def accounts(self, addresses: Sequence[Address]) -> tuple[int, dict[Address, Account | None]]:
+        """The oldest slot of the answers, and the accounts; None: not there."""
+        chunks = [list(addresses[n : n + ACCOUNTS_PER_CALL]) for n in range(0, len(addresses), ACCOUNTS_PER_CALL)]
+        options = {**COMMITMENT, "encoding": "base64"}
+        slots, accounts = [], {}
+        for chunk in chunks:
+            (value,) = self._all([Call("accounts", "getMultipleAccounts", [chunk, options])])
+            slots.append(value["context"]["slot"])
+            for address, entry in zip(chunk, value["value"], strict=True):
+                accounts[address] = self._reader.read(address, entry)
+        return min(slots, default=0), accounts
+
+    def _size(self, usual: int) -> int:
+        return max(1, usual // THROTTLED_REQUEST_SHARE) if self.throttled else usual
+
+    def _one(self, method: str, params: list[Any]) -> Any:
+        return self._all([Call(method, method, params)])[0]
+
+    def _all(self, calls: list[Call]) -> list[Any]:
+        """Every call's answer; the whole batch again while one of them has none. Raises AuditUnansweredError."""
+        while True:
+            try:
+                results = self._endpoints.batch(calls, timeout_seconds=REQUEST_TIMEOUT_S).results
+            except RpcError as error:
+                self.throttled = self.throttled or isinstance(error, RpcThrottled)
+                self._pause(str(error))
+                continue
+            refused = next((result for result in results if isinstance(result, RpcErrorObject)), None)
+            if refused is None and not any(isinstance(result, RpcError) for result in results):
+                return results
+            self._pause(str(refused or "an answer is missing"))
+
+    def _pause(self, why: str) -> None:
+        if monotonic() + RETRY_S > self._deadline:
+            raise AuditUnansweredError(f"the closing audit ran out of time: {why}")
+        sleep(RETRY_S)
+
+
+def _page(before: Signature | None) -> dict[str, Any]:
+    options: dict[str, Any] = {**COMMITMENT, "limit": PAGE}
+    return options if before is None else {**options, "before": before}
+
+
+def read_transaction(signature: Signature, answer: dict[str, Any]) -> ChainTx:
+    """A ChainTx from getTransaction with encoding "json". Raises AuditUnansweredError for one without its meta."""
+    meta = answer.get("meta")
+    if meta is None:
+        raise AuditUnansweredError(f"the node keeps transaction {signature} without its meta")
+    message = answer["transaction"]["message"]
+    loaded = meta.get("loadedAddresses") or {}
+    named = (*message["accountKeys"], *loaded.get("writable", ()), *loaded.get("readonly", ()))
+    keys = [Address(intern(key)) for key in named]
+    error = parse_error(meta["err"])
+    return ChainTx(
+        signature=signature,
+        slot=answer["slot"],
+        fee=meta["fee"],
+        error=None if error is None else error.code,
+        signers=tuple(keys[: message["header"]["numRequiredSignatures"]]),
+        lamports={
+            key: (before, after)
+            for key, before, after in zip(keys, meta["preBalances"], meta["postBalances"], strict=True)
+            if before != after
+        },
+        tokens=_tokens(keys, meta),
+        steps=tuple(_steps(keys, message, meta)) if error is None else (),
+        compute_units=meta.get("computeUnitsConsumed"),
+    )
+
+
+def _tokens(keys: list[Address], meta: dict[str, Any]) -> dict[Address, TokenMove]:
+    before = {entry["accountIndex"]: entry for entry in meta.get("preTokenBalances") or ()}
+    after = {entry["accountIndex"]: entry for entry in meta.get("postTokenBalances") or ()}
+    moves = {}
+    for index in sorted(before.keys() | after.keys()):
+        entry = after.get(index) or before[index]
+        moves[keys[index]] = TokenMove(
+            mint=Address(intern(entry["mint"])),
+            owner=Address(intern(entry.get("owner") or "")),
+            before=int(before[index]["uiTokenAmount"]["amount"]) if index in before else 0,
+            after=int(after[index]["uiTokenAmount"]["amount"]) if index in after else 0,
+        )
+    return moves
+
+
+def _steps(keys: list[Address], message: dict[str, Any], meta: dict[str, Any]) -> Iterator[Step]:
+    """Outer instructions in order, each followed by what it called."""
+    inner = {group["index"]: group["instructions"] for group in meta.get("innerInstructions") or ()}
+    for index, outer in enumerate(message["instructions"]):
+        yield _step(keys, outer, None)
+        within = keys[outer["programIdIndex"]]
+        for called in inner.get(index, ()):
+            yield _step(keys, called, within)
+
+
+def _step(keys: list[Address], compiled: dict[str, Any], within: Address | None) -> Step:
+    return Step(
+        program=keys[compiled["programIdIndex"]],
+        accounts=tuple(keys[index] for index in compiled["accounts"]),
+        data=base58_decode(compiled["data"]),
+        within=within,
+    )
