@@ -143,7 +143,11 @@ def _membership(keys: Keys, commit: Commit, status: ThreadStatus) -> list[Write]
     begun = commit.begun
     pool = begun.pool_id or PoolId("")
     gone = commit.delete_thread
-    running = (begun.status is ThreadStatus.RUNNING, status is ThreadStatus.RUNNING and not gone)
+    settling = commit.next is not None  # stopped or failed, but its last operation has no outcome yet
+    running = (
+        begun.status is ThreadStatus.RUNNING or not settling,
+        settling and (status is ThreadStatus.RUNNING or begun.status is ThreadStatus.RUNNING) and not gone,
+    )
     eligible = (_eligible(begun.status, begun.order), _eligible(status, commit.order) and not gone)
     writes: list[Write] = []
     for key, (before, after) in ((keys.running(pool), running), (keys.eligible(pool), eligible)):

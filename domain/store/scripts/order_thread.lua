@@ -23,7 +23,9 @@ local due = string.format("%.0f", time[1] * 1000 + math.floor(time[2] / 1000) + 
 redis.call("HSET", KEYS[1], "status", target, "generation", ARGV[8], "order", ARGV[6], "order_command", ARGV[4],
   "live", "1", "due_ms", due, "lease_token", "")
 redis.call("ZADD", KEYS[2], due, ARGV[1])
-redis.call(target == "running" and "SADD" or "SREM", KEYS[3], ARGV[1])
+-- a stopped thread counts as running until its last operation is settled: what that brings must still find the
+-- pool's share chain alive; the commit that ends the chain takes it out
+if target == "running" then redis.call("SADD", KEYS[3], ARGV[1]) end
 redis.call(target == "running" and ARGV[5] == "start" and "SADD" or "SREM", KEYS[4], ARGV[1])
 redis.call("LPUSH", KEYS[5], ARGV[9])
 return { "ok", target }
