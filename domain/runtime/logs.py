@@ -23,7 +23,6 @@ ACTIONS: Final = frozenset(
         "command_refused",
         "command_sent",
         "commit_refused",
-        "core_wallet_funded",
         "program_initialised",
         "request_failed",
         "revived",
@@ -98,5 +97,5 @@ def hide_secrets(_: WrappedLogger, __: str, event: EventDict) -> Mapping[str, An
         elif isinstance(value, bool | int | float) or value is None:
             cleaned[name] = value
         else:
-            cleaned[name] = redact(value if isinstance(value, str | Mapping | list | tuple) else str(value))
+            cleaned[name] = redact(value if isinstance(value, str | bytes | Mapping | list | tuple) else str(value))
     return cleaned

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qs, urlsplit
 
 HIDDEN: Final = "***"
 
@@ -49,8 +49,10 @@ def redact_url(url: str) -> str:
     path = parts.path
     if parts.scheme != "unix":
         path = "/".join(HIDDEN if _LONG_SEGMENT.match(part) else part for part in path.split("/"))
-    query = HIDDEN if parts.query and parts.scheme != "unix" else parts.query
-    return urlunsplit((parts.scheme, netloc, path, query, ""))
+    query = f"?{parts.query}" if parts.query else ""
+    if set(parse_qs(parts.query, keep_blank_values=True)) - {"db"}:
+        query = f"?{HIDDEN}"
+    return f"{parts.scheme}://{netloc}{path}{query}"
 
 
 def redact_text(text: str) -> str:
