@@ -63,6 +63,11 @@ class Runtime:
             self.wallets[config.wallet] = thread_id
         return config
 
+    def close(self) -> None:
+        """Close idle connections; the runtime can still be used and will open new ones."""
+        self.chain.endpoints.close()
+        self.store.close()
+
     def seed(self) -> int:
         if self._seed is None:
             self._seed = int(self.store.get_run().get("seed", "0"))

@@ -63,6 +63,9 @@ class Edge:
         # one blocking call must end well before the socket gives up on it (Redis looks ten times a second)
         self.block_s = min(LONGEST_BLOCK_S, (socket_timeout_s or 2 * LONGEST_BLOCK_S) / 2)
 
+    def close(self) -> None:
+        self._client.close()
+
     def call(self, *command: Argument, **options: Any) -> Any:
         """One command."""
         with _TRANSLATED:
@@ -92,6 +95,10 @@ class Part:
     def __init__(self, client: redis.Redis, prefix: str = DEFAULT_PREFIX) -> None:
         self._edge = Edge(client, prefix)
         self._keys = self._edge.keys
+
+    def close(self) -> None:
+        """Close the idle connections; the store can still be used and will open new ones."""
+        self._edge.close()
 
     @property
     def prefix(self) -> str:

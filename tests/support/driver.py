@@ -81,4 +81,7 @@ def driver(folder: Path, *, seed: int = 7, **localnet: Any) -> Iterator[Driver]:
         runtime = build_runtime(settings_for(folder, redis_url, chain.rpc_url))
         runtime.store.set_run_once("seed", str(seed))
         prepare_chain(runtime)
-        yield Driver(runtime, chain)
+        try:
+            yield Driver(runtime, chain)
+        finally:
+            runtime.close()
