@@ -201,6 +201,31 @@ class DonateSol:
     message: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WithdrawTreasuryFees:
+    """CONTRACT.md 3.13. ``lamports`` 0 means all that is available."""
+
+    admin: Address
+    destination: Address
+    lamports: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessAdminChange:
+    admin: Address
+    new_admin: Address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approve:
+    """SPL Approve: ``delegate`` may move ``amount`` base units out of ``account``."""
+
+    owner: Address
+    account: Address
+    delegate: Address
+    amount: int
+
+
 PlainAction = (
     Deposit
     | Withdraw
@@ -222,6 +247,9 @@ PlainAction = (
     | PauseSystem
     | UnpauseSystem
     | DonateSol
+    | WithdrawTreasuryFees
+    | ProcessAdminChange
+    | Approve
 )
 
 
@@ -229,8 +257,9 @@ PlainAction = (
 class Tampered:
     """A probe's action: an ordinary one with accounts, flags or data changed (DESIGN.md 6, net 4).
 
-    ``accounts``: index -> another address. ``signer`` / ``writable``: index -> forced flag. ``data`` replaces the data.
-    ``drop`` / ``extra``: fewer or more accounts at the end.
+    ``accounts``: index -> another address. ``signer`` / ``writable``: index -> forced flag. ``data`` replaces the data;
+    then ``data_at`` overwrites it (offset -> bytes, or the 32 bytes of an address), ``data_cut`` takes bytes off its
+    end and ``data_end`` is appended. ``drop`` / ``extra``: fewer or more accounts at the end.
     """
 
     action: PlainAction
@@ -238,6 +267,9 @@ class Tampered:
     signer: dict[int, bool] = field(default_factory=dict)
     writable: dict[int, bool] = field(default_factory=dict)
     data: bytes | None = None
+    data_at: dict[int, bytes | Address] = field(default_factory=dict)
+    data_cut: int = 0
+    data_end: bytes = b""
     drop: int = 0
     extra: tuple[Address, ...] = ()
 

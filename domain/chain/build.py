@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 
 from solders.instruction import AccountMeta, Instruction
@@ -58,6 +59,7 @@ class Builder:
     ) -> None:
         self.program_id = program_id
         self._pool_of = pool_of
+        self._passing: dict[PoolId, Pool] = {}
         self._rent = rent_lamports
 
     def instructions(self, operation: Operation) -> list[Instruction]:
@@ -73,8 +75,25 @@ class Builder:
             raise TypeError(f"no instruction for {type(action).__name__}")
         return built
 
+    def passing_pool(self, like: Pool, ratio_a: int, ratio_b: int) -> Pool:
+        """A pool of the same mints at another ratio, known to this builder only: it lives inside one transaction."""
+        found = program.pool_addresses(self.program_id, key(like.mint_a), key(like.mint_b), ratio_a, ratio_b)
+        pool = replace(
+            like,
+            pool_id=PoolId(str(found.pool_state)),
+            vault_a=Address(str(found.vault_a)),
+            vault_b=Address(str(found.vault_b)),
+            lp_mint_a=Address(str(found.lp_mint_a)),
+            lp_mint_b=Address(str(found.lp_mint_b)),
+            ratio_a=ratio_a,
+            ratio_b=ratio_b,
+            bumps=found.bumps,
+            exact_exchange=False,
+        )
+        return self._passing.setdefault(pool.pool_id, pool)
+
     def _pool(self, pool_id: PoolId) -> tuple[Pool, PoolAddresses]:
-        pool = self._pool_of(pool_id)
+        pool = self._passing.get(pool_id) or self._pool_of(pool_id)
         return pool, _addresses(pool, self.program_id)
 
     def _trade(self, action: PlainAction) -> list[Instruction] | None:
@@ -151,6 +170,20 @@ class Builder:
                         amount=action.amount,
                     )
                 ]
+            case ops.Approve():
+                return [
+                    spl.approve_delegate(
+                        account=key(action.account),
+                        delegate=key(action.delegate),
+                        owner=key(action.owner),
+                        amount=action.amount,
+                    )
+                ]
+            case _:
+                return self._accounts(action)
+
+    def _accounts(self, action: PlainAction) -> list[Instruction] | None:
+        match action:
             case ops.SolTransfer():
                 return [
                     spl.transfer_lamports(
@@ -237,6 +270,19 @@ class Builder:
                     program_id, donor=key(action.donor), amount_lamports=action.lamports, message=action.message
                 )
                 return [treasury.encode_donate_sol(donation, program_id)]
+            case ops.WithdrawTreasuryFees():
+                withdrawal = treasury.WithdrawTreasuryFees.of(
+                    program_id,
+                    admin=key(action.admin),
+                    destination=key(action.destination),
+                    amount_lamports=action.lamports,
+                )
+                return [treasury.encode_withdraw_treasury_fees(withdrawal, program_id)]
+            case ops.ProcessAdminChange():
+                change = admin.ProcessAdminChange.of(
+                    program_id, admin=key(action.admin), new_admin=key(action.new_admin)
+                )
+                return [admin.encode_process_admin_change(change, program_id)]
             case _:
                 return None
 
@@ -253,5 +299,11 @@ def tampered(instruction: Instruction, change: Tampered) -> Instruction:
     if change.drop:
         metas = metas[: -change.drop]
     metas += [AccountMeta(key(address), is_signer=False, is_writable=False) for address in change.extra]
-    data = instruction.data if change.data is None else change.data
-    return Instruction(instruction.program_id, data, metas)
+    data = bytearray(instruction.data if change.data is None else change.data)
+    for offset, content in change.data_at.items():
+        written = content if isinstance(content, bytes) else bytes(key(content))
+        data[offset : offset + len(written)] = written
+    if change.data_cut:
+        del data[-change.data_cut :]
+    data += change.data_end
+    return Instruction(instruction.program_id, bytes(data), metas)

@@ -45,6 +45,13 @@ def burn_tokens(*, account: Pubkey, mint: Pubkey, owner: Pubkey, amount: int) ->
     )
 
 
+def approve_delegate(*, account: Pubkey, delegate: Pubkey, owner: Pubkey, amount: int) -> Instruction:
+    """Let `delegate` move up to `amount` out of `account`."""
+    return token.approve(
+        models.ApproveParams(program_id=TOKEN_PROGRAM_ID, source=account, delegate=delegate, owner=owner, amount=amount)
+    )
+
+
 def close_token_account(*, account: Pubkey, destination: Pubkey, owner: Pubkey) -> Instruction:
     """Give the rent of an empty token account back to `destination`."""
     return token.close_account(
