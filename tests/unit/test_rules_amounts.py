@@ -8,7 +8,7 @@ from math import gcd
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from domain.amounts import liquidity_amount, swap_amount, whole_swap
@@ -63,6 +63,7 @@ def test_exactly_the_multiples_of_the_exact_step_leave_no_remainder(ratio_in, ra
 
 
 @given(ratios, ratios)
+@example(1, 2)
 def test_beyond_the_largest_input_the_output_leaves_u64(ratio_in, ratio_out):
     largest = largest_input(ratio_in, ratio_out)
     assert quote(largest, ratio_in, ratio_out)[0] <= U64_MAX
