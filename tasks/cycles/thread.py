@@ -6,14 +6,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 
-from domain.invariants import check_snapshot
-
 from domain.chain.gateway import ChainUnreachableError, Want
 from domain.chains import Begun
 from domain.cycle import Act, Halt, Wait, plan
 from domain.expiry import Expired, Landed, Pending, resolve
 from domain.facts import Observation, Receipt
 from domain.ids import Address, ThreadId
+from domain.invariants import check_snapshot
 from domain.operations import Intent, Operation, Outcome
 from domain.policy import Policy
 from domain.pool import Pool
