@@ -6,6 +6,7 @@ A test compares the envelope with the one that apply_async writes.
 
 from __future__ import annotations
 
+from base64 import b64encode
 from datetime import UTC, datetime
 from typing import Any, cast
 from uuid import uuid4
@@ -20,6 +21,7 @@ from domain.ids import ChainId
 from tasks.names import TASK_NAMES, queue_of
 
 PERSISTENT = 2
+NO_CALLBACKS = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 
 
 class Publisher:
@@ -28,6 +30,7 @@ class Publisher:
     def __init__(self, app: Celery, key_prefix: str) -> None:
         self._amqp: Any = app.amqp
         self._prefix = key_prefix
+        self._templates: dict[tuple[str, str], dict[str, Any]] = {}
         # The in-memory transport's channel shares kombu's virtual message format with the Redis one.
         self._channel: Any = cast("Any", kombu).Connection("memory://").channel()
 
@@ -48,13 +51,28 @@ class Publisher:
         )
 
     def envelope(self, task: str, args: tuple[Any, ...], queue: str, eta: datetime | None) -> bytes:
-        message = self._amqp.as_task_v2(
-            str(uuid4()), task, args, eta=eta, ignore_result=True, argsrepr="", kwargsrepr="{}"
-        )
+        """One list entry. All but identity, due time and arguments comes from the template of this task and queue."""
+        template = self._templates.get((task, queue))
+        if template is None:
+            template = self._templates[task, queue] = self._template(task, queue)
+        task_id = str(uuid4())
+        headers = {
+            **template["headers"],
+            "id": task_id,
+            "root_id": task_id,
+            "eta": None if eta is None else eta.isoformat(),
+        }
+        properties = {**template["properties"], "correlation_id": task_id, "delivery_tag": str(uuid4())}
+        body = b64encode(orjson.dumps([args, {}, NO_CALLBACKS])).decode()
+        return orjson.dumps({**template, "body": body, "headers": headers, "properties": properties})
+
+    def _template(self, task: str, queue: str) -> dict[str, Any]:
+        """What Celery and kombu write for this task on this queue, with placeholders where messages differ."""
+        message = self._amqp.as_task_v2(str(uuid4()), task, (), ignore_result=True, argsrepr="", kwargsrepr="{}")
         content_type, content_encoding, body = cast("Any", dumps)(message.body, serializer="json")
         properties = {**message.properties, "delivery_mode": PERSISTENT}
-        prepared = self._channel.prepare_message(
+        prepared: dict[str, Any] = self._channel.prepare_message(
             body, None, content_type, content_encoding, message.headers, properties
         )
         self._channel._inplace_augment_message(prepared, "", queue)  # noqa: SLF001 - the only way to the envelope
-        return orjson.dumps(prepared)
+        return prepared
