@@ -10,12 +10,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Lock, Thread
 from time import monotonic, sleep
-from typing import Final, Self
+from typing import BinaryIO, Final, Self
 
 from domain.errors import StressError
 
@@ -60,7 +60,8 @@ class _Child:
 class Children:
     """All children of this process. Use as a context manager: leaving it ends every child."""
 
-    def __init__(self, log_directory: Path, working_directory: Path) -> None:
+    def __init__(self, log_directory: Path | None, working_directory: Path) -> None:
+        """Without a ``log_directory`` the children write where this process writes, for systemd and containers."""
         self._log_directory = log_directory
         self._working_directory = working_directory
         self._children: dict[str, _Child] = {}
@@ -68,7 +69,8 @@ class Children:
         self._wake = Event()
         self._closed = False
         self._failure: str | None = None
-        log_directory.mkdir(parents=True, exist_ok=True)
+        if log_directory is not None:
+            log_directory.mkdir(parents=True, exist_ok=True)
         self._keeper = Thread(target=self._keep, name="children", daemon=True)
         self._keeper.start()
 
@@ -153,14 +155,19 @@ class Children:
 
     def log_tail(self, name: str) -> str:
         """The last lines of a child's log."""
+        if self._log_directory is None:
+            return "(see its output)"
         try:
-            data = self._log_path(name).read_bytes()
+            data = (self._log_directory / f"{name}.log").read_bytes()
         except OSError:
             return "(no log)"
         return data[-LOG_TAIL_BYTES:].decode(errors="replace").strip() or "(an empty log)"
 
-    def _log_path(self, name: str) -> Path:
-        return self._log_directory / f"{name}.log"
+    def _log_of(self, name: str) -> AbstractContextManager[BinaryIO | None]:
+        """The open log; None makes the child inherit our output."""
+        if self._log_directory is None:
+            return nullcontext()
+        return (self._log_directory / f"{name}.log").open("ab")
 
     @staticmethod
     def _signal(child: _Child, number: signal.Signals) -> None:
@@ -213,7 +220,7 @@ class Children:
         spec = child.spec
         cores = ",".join(str(core) for core in spec.cores)
         command = [sys.executable, "-I", "-S", str(_LAUNCHER), str(os.getpid()), cores, "--", *spec.command]
-        with self._log_path(spec.name).open("ab") as log:
+        with self._log_of(spec.name) as log:
             child.process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,

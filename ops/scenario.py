@@ -132,9 +132,7 @@ class Scenario(Strict):
     load: Load = Load()
     pools: Annotated[list[PoolPlan], Field(min_length=1)]
     steps: list[Step] = Field(default_factory=list)
-    thresholds: Annotated[list[str], BeforeValidator(_rules)] = Field(
-        default_factory=lambda: ["violations == 0"]
-    )
+    thresholds: Annotated[list[str], BeforeValidator(_rules)] = Field(default_factory=lambda: ["violations == 0"])
     abort: Annotated[list[str], BeforeValidator(_rules)] = Field(default_factory=list)
 
     @model_validator(mode="after")

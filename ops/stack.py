@@ -6,7 +6,7 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -23,12 +23,14 @@ from ops.children import Children, ChildSpec
 from ops.plan import Node, WorkerPlan
 from ops.redis_server import ROLE as REDIS
 from ops.redis_server import RedisPlace, choose_place, redis_spec
+from tasks.names import CONTROL_QUEUE, CYCLES_QUEUE
 
 LOCALNET: Final = "localnet"
 CYCLES: Final = "cycles"
 CONTROL: Final = "control"
 SUPERVISOR: Final = "supervisor"
 API: Final = "api"
+CONTROL_SLOTS: Final = 4
 STOP_ORDER: Final = ((API,), (SUPERVISOR,), (CONTROL, CYCLES), (LOCALNET,), (REDIS,))
 ROOT: Final = Path(__file__).resolve().parents[1]
 
@@ -116,9 +118,8 @@ class Stack:
 
     def open_services(self, app: Celery, interrupted: Callable[[], bool] = lambda: False) -> None:
         """Workers, supervisor and web server; returns when each of them serves. Raises ChildError."""
-        env = self._environment()
-        specs = [self._cycle_node(app, node, env) for node in self._wanted.plan.nodes]
-        specs.append(self._control_node(app, env))
+        env = child_environment(self._settings)
+        specs = [*cycle_specs(app, self._settings, self._wanted.plan, env), control_spec(app, env)]
         specs.append(self._supervisor_spec(env))
         if self._wanted.with_api:
             specs.append(self._api_spec(env))
@@ -135,6 +136,10 @@ class Stack:
     def restarts(self) -> dict[str, int]:
         return self._children.restarts()
 
+    def stop(self, roles: Sequence[str]) -> list[str]:
+        """End these roles for good; names of the children that had to be killed."""
+        return self._children.stop(roles)
+
     def close(self) -> list[str]:
         """End everything in order; names of the children that had to be killed."""
         return self._children.close(STOP_ORDER)
@@ -150,11 +155,6 @@ class Stack:
             write_wallet(settings.core_wallet)
         self._core = str(read_keypair_file(settings.core_wallet).pubkey())
 
-    def _environment(self) -> dict[str, str]:
-        """Only what a child needs of ours, and the settings in full."""
-        kept = {name: value for name, value in os.environ.items() if not name.upper().startswith("FRT_")}
-        return {**kept, **self._settings.to_env(), "PYTHONUNBUFFERED": "1", "PYTHONSAFEPATH": "1"}
-
     def _localnet_spec(self, ready_file: Path) -> ChildSpec:
         wanted = self._wanted
         options = ["--port", "0", "--ws-port", "0", "--slot-ms", str(wanted.slot_ms), "--seed", str(wanted.seed)]
@@ -166,30 +166,10 @@ class Stack:
             role=LOCALNET,
             name=LOCALNET,
             command=(sys.executable, "-m", "ops.localnet", *options),
-            env=self._environment(),
+            env=child_environment(self._settings),
             ready=lambda pid: _written_by(ready_file, pid),
             stop_timeout_s=5.0,
             restart=False,  # its state would be gone, and with it the run
-        )
-
-    def _cycle_node(self, app: Celery, node: Node, env: Mapping[str, str]) -> ChildSpec:
-        name = f"cycle-{node.number}"
-        return ChildSpec(
-            role=CYCLES,
-            name=name,
-            command=node_command("cycles", name, self._settings.worker_pool, node.concurrency),
-            env=env,
-            ready=lambda pid: _consumes(app, name, pid),
-            cores=node.cores,
-        )
-
-    def _control_node(self, app: Celery, env: Mapping[str, str]) -> ChildSpec:
-        return ChildSpec(
-            role=CONTROL,
-            name="control-1",
-            command=node_command("control", "control-1", "threads", 4),
-            env=env,
-            ready=lambda pid: _consumes(app, "control-1", pid),
         )
 
     def _supervisor_spec(self, env: Mapping[str, str]) -> ChildSpec:
@@ -212,6 +192,40 @@ class Stack:
             env=env,
             ready=lambda _: accepts(settings.api_bind, settings.api_port),
         )
+
+
+def child_environment(settings: Settings) -> dict[str, str]:
+    """What a child needs of our environment, and the settings in full."""
+    kept = {name: value for name, value in os.environ.items() if not name.upper().startswith("FRT_")}
+    return {**kept, **settings.to_env(), "PYTHONUNBUFFERED": "1", "PYTHONSAFEPATH": "1"}
+
+
+def cycle_specs(app: Celery, settings: Settings, plan: WorkerPlan, env: Mapping[str, str]) -> list[ChildSpec]:
+    """The plan's nodes."""
+
+    def spec(node: Node) -> ChildSpec:
+        name = f"cycle-{node.number}"
+        return ChildSpec(
+            role=CYCLES,
+            name=name,
+            command=node_command(CYCLES_QUEUE, name, settings.worker_pool, node.concurrency),
+            env=env,
+            ready=lambda pid: _consumes(app, name, pid),
+            cores=node.cores,
+        )
+
+    return [spec(node) for node in plan.nodes]
+
+
+def control_spec(app: Celery, env: Mapping[str, str]) -> ChildSpec:
+    """The one node that carries out commands."""
+    return ChildSpec(
+        role=CONTROL,
+        name="control-1",
+        command=node_command(CONTROL_QUEUE, "control-1", "threads", CONTROL_SLOTS),
+        env=env,
+        ready=lambda pid: _consumes(app, "control-1", pid),
+    )
 
 
 def write_wallet(path: Path) -> None:

@@ -1,0 +1,48 @@
+"""The command line `frt`: one line per wrong thing, exit code 1; never a traceback for what a person can put right."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from domain.errors import StressError
+from ops.commands import calls, checks, program, run, services
+
+app = typer.Typer(
+    name="frt",
+    help="Stress tester for the Fixed Ratio Trading program on Solana.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+app.command("run")(run.run)
+app.command("up")(services.up)
+app.command("worker")(services.worker)
+app.command("api")(services.api)
+app.command("supervisor")(services.supervisor)
+app.command("localnet", context_settings=PASS_ON)(services.localnet)
+app.add_typer(program.app, name="program", help="The on-chain program of the local chain.")
+app.command("doctor")(checks.doctor)
+app.command("config")(checks.config)
+app.command("status")(calls.status)
+app.command("call")(calls.call)
+app.command("test", context_settings=PASS_ON)(checks.test)
+app.command("lint")(checks.lint)
+app.command("types")(checks.types)
+
+
+def main() -> None:
+    """Run one command."""
+    try:
+        app()
+    except StressError as error:
+        sys.stderr.write(f"frt: {error}\n")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""`frt doctor`, `config`, `test`, `lint`, `types`: tools for the person at the terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from domain.errors import StressError
+from ops.commands.options import ConfigOption, settings_maker
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def config(config: ConfigOption = None) -> None:
+    """The effective settings, without secrets."""
+    print(json.dumps(settings_maker(config)({}).safe_dump(), indent=2))
+
+
+def doctor(config: ConfigOption = None) -> None:
+    """Look at everything that a run needs; exit code 1 when something is missing."""
+    from ops.doctor import examine
+
+    console = Console()
+    findings = examine(settings_maker(config)({}))
+    for one in findings:
+        mark, style = {True: ("ok     ", "green"), False: ("MISSING", "red"), None: ("note   ", "yellow")}[one.ok]
+        console.print(Text(f"{mark} {one.what}: {one.detail}", style=style), soft_wrap=True)
+    raise typer.Exit(1 if any(one.ok is False for one in findings) else 0)
+
+
+def test(context: typer.Context) -> None:
+    """The test suite; everything after `test` goes to pytest."""
+    raise typer.Exit(_python("pytest", *context.args))
+
+
+def lint(fix: Annotated[bool, typer.Option("--fix", help="Put right what can be.")] = False) -> None:
+    """Style, format and import rules."""
+    codes = [_python("ruff", "check", *(["--fix"] if fix else []), ".")]
+    codes.append(_python("ruff", "format", *([] if fix else ["--check"]), "."))
+    if any((ROOT / name).exists() for name in (".importlinter", "setup.cfg")) or _has_contracts():
+        codes.append(_python("importlinter.cli", "lint"))
+    raise typer.Exit(max(codes))
+
+
+def types() -> None:
+    """The type checker, strict."""
+    raise typer.Exit(_python("mypy"))
+
+
+def _has_contracts() -> bool:
+    return "[tool.importlinter]" in (ROOT / "pyproject.toml").read_text("utf-8")
+
+
+def _python(module: str, *arguments: str) -> int:
+    """Run a development tool in the checkout. Raises StressError when it is not installed."""
+    env = dict(os.environ)
+    command = [sys.executable, "-P", "-m", module, *arguments]
+    try:
+        return subprocess.run(command, cwd=ROOT, env=env, check=False).returncode
+    except OSError as error:
+        raise StressError(f"{module} cannot be started: {error}") from None

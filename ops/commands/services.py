@@ -1,0 +1,143 @@
+"""`frt up` and the single services for compose and systemd."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from threading import Event
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from domain.errors import StressError
+from ops.commands.options import (
+    CURRENT,
+    ConfigOption,
+    NodesOption,
+    ProgramIdOption,
+    ProgramOption,
+    RpcOption,
+    SlotOption,
+    WalletOption,
+    chain_options,
+    fresh_directory,
+    own_plan,
+    settings_maker,
+)
+
+
+def up(
+    out: Annotated[Path | None, typer.Option(help="Folder for logs and data.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the service's random decisions.")] = 0,
+    rpc_url: RpcOption = None,
+    program_id: ProgramIdOption = None,
+    core_wallet: WalletOption = None,
+    program: ProgramOption = None,
+    slot_ms: SlotOption = None,
+    nodes: NodesOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Start all services and keep them running until Ctrl-C; commands come over JSON-RPC (`frt call`)."""
+    from ops.stack import Stack, Wanted
+    from tasks.app import create_app
+    from tasks.bootstrap import prepare_chain
+    from tasks.runtime import build_runtime
+
+    console = Console()
+    maker = settings_maker(config, log_format="json", **chain_options(rpc_url, program_id, core_wallet))
+    settings = maker({})
+    stop = _stop_event()
+    wanted = Wanted(
+        directory=fresh_directory("up", out),
+        plan=own_plan(settings, nodes),
+        seed=seed,
+        slot_ms=slot_ms or settings.slot_ms,
+        program=program,
+    )
+    with Stack(wanted, maker) as stack:
+        effective = stack.open_foundation(stop.is_set)
+        app = create_app(effective)
+        runtime = build_runtime(effective, app)
+        runtime.store.set_run_once("seed", str(seed))
+        runtime.store.set_run_once("started_at_ms", str(runtime.store.now_ms()))
+        prepare_chain(runtime)
+        stack.open_services(app, stop.is_set)
+        _announce(stack.api_url, wanted.directory, effective.rpc_urls, console)
+        try:
+            while not stop.wait(0.5):
+                stack.check()
+        finally:
+            CURRENT.unlink(missing_ok=True)
+
+
+def _announce(api_url: str, directory: Path, rpc_urls: tuple[str, ...], console: Console) -> None:
+    CURRENT.parent.mkdir(exist_ok=True)
+    CURRENT.write_text(json.dumps({"api_url": api_url, "pid": os.getpid(), "directory": str(directory)}))
+    console.print(f"JSON-RPC   {api_url}/rpc", highlight=False)
+    console.print(f"chain      {', '.join(rpc_urls)}", highlight=False)
+    console.print(f"logs       {directory / 'logs'}", highlight=False, soft_wrap=True)
+    console.print("Ctrl-C ends everything", highlight=False)
+
+
+def worker(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and start nothing.")] = False,
+    cores: Annotated[int | None, typer.Option(min=1, help="Plan for this many cores (with --dry-run).")] = None,
+    nodes: NodesOption = None,
+    control: Annotated[bool, typer.Option(help="Also start the control node.")] = True,
+    config: ConfigOption = None,
+) -> None:
+    """The Celery nodes of this machine: one per worker core, and one for commands."""
+    from ops.plan import worker_plan
+
+    settings = settings_maker(config)({})
+    if cores is not None and not dry_run:
+        raise StressError("--cores is for --dry-run; a real worker takes the cores it has")
+    if cores is None:
+        plan = own_plan(settings, nodes)
+    else:
+        plan = worker_plan(range(cores), nodes=nodes or settings.nodes, per_node=settings.worker_concurrency)
+    if dry_run:
+        for line in plan.lines():
+            print(line)
+        return
+    from ops.worker import run_nodes
+
+    stop = _stop_event()
+    run_nodes(settings, plan, stop, control=control)
+
+
+def api(config: ConfigOption = None) -> None:
+    """The JSON-RPC web server."""
+    from api.serve import serve
+
+    serve(settings_maker(config)({}))
+
+
+def supervisor(config: ConfigOption = None) -> None:
+    """The supervisor: sends again what was lost, keeps the journal."""
+    _become("tasks.supervisor", [], config)
+
+
+def localnet(context: typer.Context) -> None:
+    """The local chain; options as of `python -m ops.localnet --help`."""
+    _become("ops.localnet", list(context.args), None)
+
+
+def _become(module: str, arguments: list[str], config: Path | None) -> None:
+    """Go on as the module, in this very process: signals and exit code are its own."""
+    env = dict(os.environ)
+    if config is not None:
+        env["FRT_CONFIG"] = str(config.absolute())
+    sys.stdout.flush()
+    os.execve(sys.executable, [sys.executable, "-P", "-m", module, *arguments], env)  # noqa: S606
+
+
+def _stop_event() -> Event:
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop

@@ -1,0 +1,65 @@
+"""The result of a run in a few lines for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+COLOURS: Final = {"pass": "bold white on green", "fail": "bold white on red", "error": "bold black on yellow"}
+SHOWN_REASONS: Final = 12
+
+
+def summarise(document: Mapping[str, Any], directory: Path, console: Console) -> None:
+    """Print verdict, reasons, operations, thresholds and where the report is."""
+    if document["version"] and document["pools"]:
+        console.print(_operations(document))
+        console.print(_figures(document), highlight=False, soft_wrap=True)
+    for one in document["thresholds"] if document["pools"] else []:
+        style = "green" if one["ok"] else "red"
+        mark = "ok    " if one["ok"] else "FAILED"
+        console.print(Text(f"  {mark} {one['name']} {one['limit']}   value {_shown(one['value'])}", style=style))
+    for reason in document["reasons"][:SHOWN_REASONS]:
+        console.print(Text(f"  {reason}", style="red"), soft_wrap=True)
+    if len(document["reasons"]) > SHOWN_REASONS:
+        console.print(f"  and {len(document['reasons']) - SHOWN_REASONS} more reasons in the report")
+    verdict = document["verdict"]
+    line = Text(f" {verdict.upper()} ", style=COLOURS[verdict])
+    line.append(f"  report in {directory / 'report.json'} and report.html", style="default")
+    console.print(line, soft_wrap=True)
+
+
+def _operations(document: Mapping[str, Any]) -> Table:
+    names = ("submitted", "confirmed", "failed_expected", "failed_unexpected", "expired", "recovered", "open")
+    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
+    table.add_column("operations")
+    for name in names:
+        table.add_column(name.replace("_", " "), justify="right")
+    for kind, entry in document["operations"].items():
+        table.add_row(kind, *(f"{entry[name]:,}" for name in names))
+    return table
+
+
+def _figures(document: Mapping[str, Any]) -> str:
+    figures, audit = document["figures"], document["audit"]
+    lateness, confirm = document["lateness_ms"], document["confirm_ms"]
+    return (
+        f"  {_shown(figures['cycles_per_s'])} cycles/s, cadence {_shown(figures['cadence'])}, "
+        f"{_shown(figures['tx_per_s'])} transactions/s\n"
+        f"  lateness ms p50 {_shown(lateness['p50'])} p99 {_shown(lateness['p99'])} max {_shown(lateness['max'])}, "
+        f"confirmation ms p50 {_shown(confirm['p50'])} p99 {_shown(confirm['p99'])}\n"
+        f"  {figures['checks']:,} checks on the way, {audit['checks']:,} in the audit: "
+        f"{document['faults']['count']} faults, {len(audit['violations'])} violations, "
+        f"{_shown(audit['unexplained_units'])} unexplained units, "
+        f"{_shown(audit['unexplained_lamports'])} unexplained lamports"
+    )
+
+
+def _shown(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.3f}"
