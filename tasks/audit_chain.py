@@ -7,6 +7,7 @@ from sys import intern
 from time import monotonic, sleep
 from typing import Any
 
+from domain.audit_effects import ASSOCIATED, COMPUTE_BUDGET
 from domain.audit_records import ChainTx, Step, TokenMove
 from domain.chain.endpoints import Endpoints
 from domain.chain.errors import RpcError, RpcErrorObject, RpcThrottled
@@ -25,6 +26,9 @@ ACCOUNTS_PER_CALL = 100
 REQUEST_TIMEOUT_S = 30.0
 RETRY_S = 0.5
 THROTTLED_REQUEST_SHARE = 10  # a throttled endpoint gets requests a tenth as large
+
+# Programs whose own data decides nothing: what they do is in the instructions that they call.
+_UNREAD = frozenset({ASSOCIATED, COMPUTE_BUDGET})
 
 Progress = Callable[[str], None]
 
@@ -175,9 +179,10 @@ def _steps(keys: list[Address], message: dict[str, Any], meta: dict[str, Any]) -
 
 
 def _step(keys: list[Address], compiled: dict[str, Any], within: Address | None) -> Step:
+    program = keys[compiled["programIdIndex"]]
     return Step(
-        program=keys[compiled["programIdIndex"]],
+        program=program,
         accounts=tuple(keys[index] for index in compiled["accounts"]),
-        data=base58_decode(compiled["data"]),
+        data=b"" if program in _UNREAD else base58_decode(compiled["data"]),
         within=within,
     )

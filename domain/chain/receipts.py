@@ -23,6 +23,7 @@ from domain.ids import Address, Signature
 _SYSTEM_PROGRAM = str(program.SYSTEM_PROGRAM_ID)
 _TOKEN_PROGRAM = str(program.TOKEN_PROGRAM_ID)
 _SYSTEM_TRANSFER_TAG = 2
+_WORD_DIGITS = 10
 _BASE58 = {
     character: value for value, character in enumerate("123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz")
 }
@@ -90,8 +91,13 @@ def _inner_transfers(keys: list[Address], meta: dict[str, Any]) -> tuple[InnerTr
 def base58_decode(text: str) -> bytes:
     """Instruction data as the "json" encoding gives it."""
     number = 0
-    for character in text:
-        number = number * 58 + _BASE58[character]
+    for start in range(0, len(text), _WORD_DIGITS):
+        # Ten digits stay within a machine word; digit by digit every step would be a multiplication of long numbers.
+        word = 0
+        digits = text[start : start + _WORD_DIGITS]
+        for character in digits:
+            word = word * 58 + _BASE58[character]
+        number = number * 58 ** len(digits) + word
     zeros = len(text) - len(text.lstrip("1"))
     return bytes(zeros) + number.to_bytes((number.bit_length() + 7) // 8, "big")
 
