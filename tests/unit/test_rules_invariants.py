@@ -168,7 +168,9 @@ def test_lamports_below_the_formula_are_a_fault_above_it_an_outside_action():
 def test_fees_that_were_never_collected_break_i1_or_j3():
     world = make_world(ThreadKind.SWAP)
     state = replace(world.state(), total_fees_consolidated=7)
-    assert ids(check(world, seen=world.seen(pool=state))) == ["I1"]
+    (fault,) = check(world, seen=world.seen(pool=state)).faults
+    assert fault.check == "I1"
+    assert "CC 7 is above CT 0" in fault.message
     state = replace(world.state(), total_fees_collected=7, collected_swap_fees=7)
     assert ids(check(world, seen=world.seen(pool=state))) == ["J3"]
 

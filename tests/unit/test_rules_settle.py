@@ -168,6 +168,8 @@ def test_a_success_inside_a_certain_pause_is_a_fault(kind, step, check):
     assert checks(settle(world, intent, receipt, make_step(), paused)) == ([check] if check else [])
     for uncertain in (None, receipt.slot):
         assert settle(world, intent, receipt, make_step(), replace(paused, slot=uncertain)).faults == ()
+        ending = make_step(name="unpause", slot=uncertain)
+        assert settle(world, intent, receipt, make_step(), paused, ending).faults == ()
 
 
 def test_more_compute_than_the_limit_is_a_fault():
@@ -333,6 +335,10 @@ def test_totals_grow_by_confirmed_amounts_only():
     assert [note.error for note in state.errors] == ["PoolLiquidityShort", "AmountMismatch", "BlockhashExpired"]
     assert [note.at_ms for note in state.errors] == [9, 9, 10]
     assert {note.operation_type for note in state.errors} == {"swap"}
+    world.liquidity = dict.fromkeys(Side, 10**9)
+    intent = prepare(world, 3)
+    state = apply_settlement(state, world.config, settle(world, intent, world.execute(intent)), 11)
+    assert (state.consecutive_failures, state.last_success_at_ms) == (0, 11)
 
 
 def test_the_error_of_a_transaction_never_counts_as_success():

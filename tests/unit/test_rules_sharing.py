@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from domain.ids import OperationId, ThreadId
@@ -153,6 +153,8 @@ def test_a_wallet_below_the_threshold_is_topped_up_to_the_target(override):
 
 
 @given(st.integers(0, 10**6), st.integers(0, 10**6), st.booleans(), st.sampled_from(ThreadKind))
+@example(5, 100, True, ThreadKind.DEPOSIT)
+@example(4, 100, True, ThreadKind.SWAP)
 def test_the_full_initial_amount_comes_under_five_percent_of_it(balance, initial, auto_refill, kind):
     world = make_world(kind)
     world.config = replace(world.config, initial_amount=initial, auto_refill=auto_refill)
