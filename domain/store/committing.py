@@ -142,17 +142,16 @@ def _membership(keys: Keys, commit: Commit, status: ThreadStatus) -> list[Write]
     """Only what changes: the record compared by the script says what holds before."""
     begun = commit.begun
     pool = begun.pool_id or PoolId("")
-    gone = commit.delete_thread
-    settling = commit.next is not None  # stopped or failed, but its last operation has no outcome yet
-    running = (
-        begun.status is ThreadStatus.RUNNING or not settling,
-        settling and (status is ThreadStatus.RUNNING or begun.status is ThreadStatus.RUNNING) and not gone,
-    )
-    eligible = (_eligible(begun.status, begun.order), _eligible(status, commit.order) and not gone)
     writes: list[Write] = []
-    for key, (before, after) in ((keys.running(pool), running), (keys.eligible(pool), eligible)):
-        if before != after:
-            writes.append(("SADD" if after else "SREM", key, begun.chain_id))
+    # who is stopped or failed still counts as running until its last operation has an outcome: what that brings must
+    # find the pool's share chain alive
+    if commit.next is None:
+        writes.append(("SREM", keys.running(pool), begun.chain_id))
+    elif commit.status is ThreadStatus.RUNNING:
+        writes.append(("SADD", keys.running(pool), begun.chain_id))
+    eligible = _eligible(status, commit.order) and commit.next is not None
+    if eligible != _eligible(begun.status, begun.order):
+        writes.append(("SADD" if eligible else "SREM", keys.eligible(pool), begun.chain_id))
     return writes
 
 

@@ -62,7 +62,9 @@ FAMILIES: tuple[Family, ...] = (
     _family("pools", "hash", Life.PERMANENT, "pool -> JSON of its constants"),
     _family("archived-pools", "hash", Life.PERMANENT, "pool no longer used -> JSON of its constants"),
     _family("policies", "hash", Life.PERMANENT, "pool -> JSON of its administrative steps"),
-    _family("running:{}", "set", Life.PERMANENT, "the pool's threads with status running"),
+    _family(
+        "running:{}", "set", Life.PERMANENT, "the pool's threads that run, or still settle after a stop or an error"
+    ),
     _family("eligible:{}", "set", Life.PERMANENT, "running threads not under an empty or delete order"),
     _family("outbox:{}", "hash", Life.PERMANENT, "entry id -> JSON of what is owed or in flight"),
     _family("ledger:{}", "hash", Life.PERMANENT, "field -> JSON record written whole by one owner"),

@@ -150,6 +150,7 @@ class ThreadStore(ChainStore):
         return [ThreadId(record.chain_id) for record in self.thread_records() if record.pool_id == pool_id]
 
     def running(self, pool_id: PoolId) -> set[ThreadId]:
+        """Threads that run, or that were stopped or failed and whose chain has yet to settle what is open."""
         return {ThreadId(name) for name in self._edge.call("SMEMBERS", self._keys.running(pool_id))}
 
     def eligible(self, pool_id: PoolId) -> set[ThreadId]:

@@ -213,6 +213,17 @@ def test_a_status_change_raises_the_generation_and_leaves_the_sets(store: RedisS
     assert store.running(POOL) == store.eligible(POOL) == set()
 
 
+def test_a_stopped_thread_counts_as_running_until_it_has_settled(store: RedisStore) -> None:
+    started_thread(store)
+    store.place_order(THREAD, order(OrderKind.STOP, "stop-1"), next_message)
+    assert (store.running(POOL), store.eligible(POOL)) == ({THREAD}, set())
+    begun = begin(store, THREAD)
+    committed(store, going_on(begun, order=begun.order))
+    assert store.running(POOL) == {THREAD}
+    committed(store, going_on(begin(store, THREAD), next=None))
+    assert store.running(POOL) == set()
+
+
 def test_a_thread_takes_payments_again_when_its_empty_order_is_done(store: RedisStore) -> None:
     started = started_thread(store)
     store.place_order(THREAD, order(OrderKind.EMPTY, "empty-1"), next_message)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from domain.chains import ChainKind, Commit, command_chain_id, pool_chain_id
+from domain.chains import Begun, ChainKind, Commit, command_chain_id, pool_chain_id
 from domain.ids import CommandId, PoolId
 from domain.policy import Policy, PolicyStep
 from domain.store.gateway import RedisStore
@@ -109,6 +109,35 @@ def test_a_pool_chain_starts_once_and_again_after_its_end(store: RedisStore, cli
     again = begin(store, chain_id)
     assert (again.generation, again.seq, again.state, again.config) == (2, 1, "kept", "third")
     assert client.lrange(QUEUE, 0, -1) == ["2:1", "1:0"]
+
+
+def test_a_start_that_was_overtaken_reads_again(store: RedisStore, client: Any) -> None:
+    """Between the reading and the starting, another starts the chain and it ends: no generation comes twice."""
+    chain_id = pool_chain_id(ChainKind.PROBE, POOL)
+    built: list[tuple[int, int]] = []
+
+    def make_next(generation: int, seq: int) -> Any:
+        if not built:
+            store.start_chain(chain_id, ChainKind.PROBE, POOL, "", next_message)
+            committed(store, Commit(begun=begin(store, chain_id), state="", intents=""))
+        built.append((generation, seq))
+        return next_message(generation, seq)
+
+    assert store.start_chain(chain_id, ChainKind.PROBE, POOL, "", make_next)
+    assert built == [(1, 0), (2, 1)]
+    assert client.lrange(QUEUE, 0, -1) == ["2:1", "1:0"]
+    assert begin(store, chain_id).generation == 2
+
+
+def test_a_recovery_at_work_on_an_ended_chain_does_not_hold_up_its_start(store: RedisStore) -> None:
+    chain_id = pool_chain_id(ChainKind.PROBE, POOL)
+    store.start_chain(chain_id, ChainKind.PROBE, POOL, "", next_message)
+    committed(store, Commit(begun=begin(store, chain_id), state="", intents=""))
+    recovery = store.begin(chain_id, 1, 1, 60_000, recovery=True)
+    assert isinstance(recovery, Begun)
+    assert store.start_chain(chain_id, ChainKind.PROBE, POOL, "", next_message)
+    begin(store, chain_id)
+    assert refused(store.commit(Commit(begun=recovery, state="", intents=""))) == "superseded"
 
 
 def test_a_commands_chain_runs_once_and_expires(store: RedisStore, client: Any) -> None:

@@ -42,6 +42,7 @@ class ModelChain:
     last_command: str = ""
     holder: str = ""
     held: bool = False  # the holder's lease has not run out
+    counted: bool = False  # runs, or still settles after a stop or an error
 
 
 @dataclass
@@ -58,14 +59,13 @@ class Model:
         self.queue.insert(0, next_of(chain_id)(generation, seq).message.decode())
 
     def running(self) -> set[str]:
-        return {name for name, chain in self.chains.items() if name != SHARE and chain.status is ThreadStatus.RUNNING}
+        return {name for name, chain in self.chains.items() if chain.counted}
 
     def eligible(self) -> set[str]:
-        return {
-            name
-            for name in self.running()
-            if pending(self.chains[name].order) in (None, OrderKind.START, OrderKind.STOP)
-        }
+        """A stop order sets the status at once, so what it leaves running has no order, or a start order."""
+        takers = (None, OrderKind.START)
+        runs = {name: chain for name, chain in self.chains.items() if chain.status is ThreadStatus.RUNNING}
+        return {name for name, chain in runs.items() if name != SHARE and pending(chain.order) in takers}
 
     def begin(self, chain_id: str, generation: int, seq: int) -> Refusal | None:
         chain = self.chains.get(chain_id)
@@ -107,6 +107,7 @@ class Model:
             generation=chain.generation + (commit.status is not None),
             seq=chain.seq + 1,
             live=commit.next is not None,
+            counted=commit.next is not None and chain.counted,
             state=commit.state,
             intents=commit.intents,
             order=commit.order,
@@ -128,6 +129,7 @@ class Model:
             status=target,
             generation=chain.generation + 1,
             live=True,
+            counted=chain.counted or target is ThreadStatus.RUNNING,
             order=order.to_text(),
             last_command=order.command_id,
             holder="",
@@ -208,5 +210,4 @@ def _plan_share(begun: Begun, outbox: dict[str, str], eligible: set[ThreadId]) -
         outbox_take=entries,
         require_eligible=takers,
         journal=tuple(f"paid {entry}" for entry, _ in entries),
-        next=commit.next,
     )
