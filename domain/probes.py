@@ -1,4 +1,4 @@
-"""Probes: transactions that must fail, each with its exact code (DESIGN.md 6, net 4). What one is, and how it is judged.
+"""Probes: transactions that must fail, each with its exact code (DESIGN.md 6, net 4); how they are judged.
 
 A probe ends in a transfer that can never succeed, so that nothing sticks where the program accepts what it must refuse.
 """
@@ -106,8 +106,9 @@ class Attempt:
     """A probe made for one scene: ``actions[at]`` must fail with ``code``, or all must succeed (``code`` OK).
 
     ``transfers``: lamports that the actions before the end must have moved into ``fees_of``, in order; "liquidity" and
-    "swap" stand for the pool's fee in force. ``relies``: accounts that must exist, ``absent`` that must not. ``needs``: lamports per wallet, ``holds``: tokens per account,
-    without which another code proves nothing.
+    "swap" stand for the pool's fee in force. ``relies``: accounts that must exist, ``absent`` that must not.
+    ``needs``: lamports per wallet, ``holds``: tokens per account, without which another code proves nothing.
+    ``heavy``: creates a pool. ``minted``: tokens (OK only) that came from nowhere.
     """
 
     actions: tuple[Action, ...]
@@ -124,6 +125,7 @@ class Attempt:
     needs: dict[Address, int] = field(default_factory=dict)
     holds: dict[Address, int] = field(default_factory=dict)
     tokens: dict[Address, int] = field(default_factory=dict)  # for OK: the only token changes
+    minted: bool = False
     fee_kind: str = ""  # for OK: "liquidity" or "swap", the pool fee it pays
     heavy: bool = False
 
@@ -157,7 +159,7 @@ class Probe:
 
 
 def stop(scene: Scene) -> SolTransfer:
-    return SolTransfer(source=scene.core, destination=scene.treasury, lamports=U64_MAX)
+    return SolTransfer(source=scene.core, destination=scene.core, lamports=U64_MAX)
 
 
 def gate_of(action: Action, scene: Scene) -> Gate:

@@ -1,7 +1,4 @@
-"""Probes of administration: by the wrong signer, with wrong accounts and limits, and pauses that last one transaction.
-
-The admin's own steps stand in front of what they must forbid, in one transaction that fails: nobody is disturbed.
-"""
+"""Probes of administration: by the wrong signer, with wrong accounts, arguments and limits (CONTRACT.md 3.7-3.13)."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from typing import Any, Final
 from domain import operations as ops
 from domain.ids import Address
 from domain.operations import Action, PlainAction, Tampered
-from domain.pool import Side, token_of
+from domain.pool import Side
 from domain.probes import Attempt, Probe, Scene, Stage, allowed, refused
 from domain.probes_accounts import (
     BAD_ARGUMENT,
@@ -26,7 +23,7 @@ from domain.probes_accounts import (
     SHORT,
     WRONG_POOL,
 )
-from domain.probes_trade import Trade, funds, trade
+from domain.probes_trade import Trade, trade
 from domain.swap import U64_MAX
 
 FEES: Final = (123_456, 12_345)
@@ -35,16 +32,18 @@ READONLY: Final = "ReadonlyDataModified"
 SYSTEM_PAUSED: Final = "Custom(1023)"
 TREASURY_RENT: Final = 1_837_440
 
-_ByAdmin = Callable[[Scene, Address], PlainAction]
+ByAdmin = Callable[[Scene, Address], PlainAction]
 
 
-def _fees(scene: Scene, admin: Address, flags: int = 3, liquidity: int = FEES[0], swap: int = FEES[1]) -> PlainAction:
+def set_fees(
+    scene: Scene, admin: Address, flags: int = 3, liquidity: int = FEES[0], swap: int = FEES[1]
+) -> PlainAction:
     return ops.UpdatePoolFees(
         admin=admin, pool_id=scene.pool.pool_id, update_flags=flags, liquidity_fee=liquidity, swap_fee=swap
     )
 
 
-def _pause(scene: Scene, admin: Address, flags: int = 3) -> PlainAction:
+def pause(scene: Scene, admin: Address, flags: int = 3) -> PlainAction:
     return ops.PausePool(admin=admin, pool_id=scene.pool.pool_id, flags=flags)
 
 
@@ -52,7 +51,7 @@ def _unpause(scene: Scene, admin: Address) -> PlainAction:
     return ops.UnpausePool(admin=admin, pool_id=scene.pool.pool_id, flags=3)
 
 
-def _restrict(scene: Scene, admin: Address, owner: Address | None = None) -> PlainAction:
+def restrict(scene: Scene, admin: Address, owner: Address | None = None) -> PlainAction:
     return ops.SetSwapOwnerOnly(
         admin=admin, pool_id=scene.pool.pool_id, enable=True, owner=scene.treasury if owner is None else owner
     )
@@ -62,7 +61,7 @@ def _consolidate(scene: Scene, admin: Address) -> PlainAction:
     return ops.ConsolidatePoolFees(admin=admin, pool_ids=(scene.pool.pool_id,))
 
 
-def _pause_system(_: Scene, admin: Address) -> PlainAction:
+def pause_system(_: Scene, admin: Address) -> PlainAction:
     return ops.PauseSystem(admin=admin, reason_code=9)
 
 
@@ -79,15 +78,15 @@ def _change_admin(_: Scene, admin: Address) -> PlainAction:
 
 
 # name -> (instruction, how many accounts are fixed, where the system state stands)
-_POOL_STEPS: Final[dict[str, _ByAdmin]] = {
-    "fees": _fees,
-    "pause": _pause,
+_POOL_STEPS: Final[dict[str, ByAdmin]] = {
+    "fees": set_fees,
+    "pause": pause,
     "unpause": _unpause,
-    "owner-only": _restrict,
+    "owner-only": restrict,
 }
-_SYSTEM_STEPS: Final[dict[str, _ByAdmin]] = {
+_SYSTEM_STEPS: Final[dict[str, ByAdmin]] = {
     "consolidate": _consolidate,
-    "pause-system": _pause_system,
+    "pause-system": pause_system,
     "unpause-system": _unpause_system,
     "take-treasury": _take_treasury,
     "change-admin": _change_admin,
@@ -99,25 +98,28 @@ def admin_probes() -> Iterator[Probe]:
     """Everything here names the real system: only where the core wallet is its admin, or nobody could be harmed."""
     for name, step in (_POOL_STEPS | _SYSTEM_STEPS).items():
         for how in ("stranger", "unsigned"):
-            yield _admin(f"{name}.{how}", partial(_by_other, step=step, how=how))
+            yield admin_probe(f"{name}.{how}", partial(_by_other, step=step, how=how))
         for other in ("nowhere", "pool"):
             at = 4 if name == "take-treasury" else 1
-            yield _admin(f"{name}.system-state-is-{other}", partial(_state_replaced, step=step, at=at, other=other))
-        yield _admin(f"{name}.data-long", partial(_changed, step=step, code=BORSH, stage=Stage.FIRST, data_end=b"\0"))
+            yield admin_probe(
+                f"{name}.system-state-is-{other}", partial(_state_replaced, step=step, at=at, other=other)
+            )
+        yield admin_probe(
+            f"{name}.data-long", partial(_changed, step=step, code=BORSH, stage=Stage.FIRST, data_end=b"\0")
+        )
     for name, step in _POOL_STEPS.items():
         yield from _pool_step(name, step)
     yield from _limits()
     yield from _system()
     yield from _consolidations()
     yield from _treasury()
-    yield from _atomic()
 
 
-def _admin(name: str, make: Callable[[Scene], Attempt | None]) -> Probe:
+def admin_probe(name: str, make: Callable[[Scene], Attempt | None]) -> Probe:
     return Probe(name=f"admin.{name}", make=make, admin=True)
 
 
-def _by_other(scene: Scene, *, step: _ByAdmin, how: str) -> Attempt | None:
+def _by_other(scene: Scene, *, step: ByAdmin, how: str) -> Attempt | None:
     stranger = scene.stranger()
     if stranger is None:
         return None
@@ -133,34 +135,34 @@ def _by_other(scene: Scene, *, step: _ByAdmin, how: str) -> Attempt | None:
     return refused(scene, [Tampered(action=action, signer={0: False})], BAD_DATA if late else NO_SIGNATURE, stage)
 
 
-def _state_replaced(scene: Scene, *, step: _ByAdmin, at: int, other: str) -> Attempt | None:
+def _state_replaced(scene: Scene, *, step: ByAdmin, at: int, other: str) -> Attempt | None:
     account = NOWHERE if other == "nowhere" else Address(scene.pool.pool_id)
     action = Tampered(action=step(scene, scene.core), accounts={at: account})
     return refused(scene, [action], BAD_DATA, Stage.FIRST)
 
 
-def _changed(scene: Scene, *, step: _ByAdmin, code: str, stage: Stage = Stage.LATE, **change: Any) -> Attempt | None:
+def _changed(scene: Scene, *, step: ByAdmin, code: str, stage: Stage = Stage.LATE, **change: Any) -> Attempt | None:
     return refused(scene, [Tampered(action=step(scene, scene.core), **change)], code, stage)
 
 
-def _pool_step(name: str, step: _ByAdmin) -> Iterator[Probe]:
+def _pool_step(name: str, step: ByAdmin) -> Iterator[Probe]:
     at = POOL_ID_AT[name]
     too_few = NO_KEYS if name == "fees" else BAD_DATA
-    yield _admin(f"{name}.account-too-few", partial(_changed, step=step, code=too_few, stage=Stage.FIRST, drop=1))
+    yield admin_probe(f"{name}.account-too-few", partial(_changed, step=step, code=too_few, stage=Stage.FIRST, drop=1))
     if name != "fees":
         extra = partial(_changed, step=step, code=BAD_DATA, stage=Stage.FIRST, extra=(NOWHERE,))
-        yield _admin(f"{name}.account-too-many", extra)
-    yield _admin(f"{name}.pool-id-nowhere", partial(_changed, step=step, code=WRONG_POOL, data_at={at: NOWHERE}))
-    yield _admin(f"{name}.pool-is-nowhere", partial(_changed, step=step, code=BAD_PROGRAM, accounts={2: NOWHERE}))
-    yield _admin(f"{name}.pool-is-vault", partial(_pool_replaced, step=step, other="vault", code=BAD_PROGRAM))
+        yield admin_probe(f"{name}.account-too-many", extra)
+    yield admin_probe(f"{name}.pool-id-nowhere", partial(_changed, step=step, code=WRONG_POOL, data_at={at: NOWHERE}))
+    yield admin_probe(f"{name}.pool-is-nowhere", partial(_changed, step=step, code=BAD_PROGRAM, accounts={2: NOWHERE}))
+    yield admin_probe(f"{name}.pool-is-vault", partial(_pool_replaced, step=step, other="vault", code=BAD_PROGRAM))
     for other in ("other-pool", "treasury", "system-state"):
-        yield _admin(f"{name}.pool-is-{other}", partial(_pool_replaced, step=step, other=other, code=WRONG_POOL))
-    if name not in ("unpause",):
-        yield _admin(f"{name}.pool-readonly", partial(_changed, step=step, code=READONLY, writable={2: False}))
-    yield _admin(f"{name}.data-short", partial(_changed, step=step, code=BORSH, stage=Stage.FIRST, data_cut=1))
+        yield admin_probe(f"{name}.pool-is-{other}", partial(_pool_replaced, step=step, other=other, code=WRONG_POOL))
+    if name != "unpause":
+        yield admin_probe(f"{name}.pool-readonly", partial(_changed, step=step, code=READONLY, writable={2: False}))
+    yield admin_probe(f"{name}.data-short", partial(_changed, step=step, code=BORSH, stage=Stage.FIRST, data_cut=1))
 
 
-def _pool_replaced(scene: Scene, *, step: _ByAdmin, other: str, code: str) -> Attempt | None:
+def _pool_replaced(scene: Scene, *, step: ByAdmin, other: str, code: str) -> Attempt | None:
     if other == "other-pool" and scene.other_pool is None:
         return None
     account = {
@@ -187,7 +189,7 @@ def _limits() -> Iterator[Probe]:
         "swap-u64-max": (2, FEES[0], U64_MAX, "Custom(1045)"),
     }
     for name, (flags, liquidity, swap, code) in cases.items():
-        yield _admin(f"fees.{name}", partial(_fee_limit, flags=flags, liquidity=liquidity, swap=swap, code=code))
+        yield admin_probe(f"fees.{name}", partial(_fee_limit, flags=flags, liquidity=liquidity, swap=swap, code=code))
     within = {
         "lowest": (3, 100_000, 10_000),
         "highest": (3, 100_000_000, 10_000_000),
@@ -195,42 +197,46 @@ def _limits() -> Iterator[Probe]:
         "other-ignored-swap": (2, 0, 20_000),
     }
     for name, (flags, liquidity, swap) in within.items():
-        yield _admin(f"fees.{name}", partial(_fee_allowed, flags=flags, liquidity=liquidity, swap=swap))
-    bad_bool = partial(_changed, step=_restrict, code=BORSH, stage=Stage.FIRST, data_at={1: b"\2"})
-    yield _admin("owner-only.bad-bool", bad_bool)
+        yield admin_probe(f"fees.{name}", partial(_fee_allowed, flags=flags, liquidity=liquidity, swap=swap))
+    bad_bool = partial(_changed, step=restrict, code=BORSH, stage=Stage.FIRST, data_at={1: b"\2"})
+    yield admin_probe("owner-only.bad-bool", bad_bool)
 
 
 def _fee_limit(scene: Scene, *, flags: int, liquidity: int, swap: int, code: str) -> Attempt | None:
-    return refused(scene, [_fees(scene, scene.core, flags, liquidity, swap)], code)
+    return refused(scene, [set_fees(scene, scene.core, flags, liquidity, swap)], code)
 
 
 def _fee_allowed(scene: Scene, *, flags: int, liquidity: int, swap: int) -> Attempt | None:
-    return allowed(scene, [_fees(scene, scene.core, flags, liquidity, swap)])
+    return allowed(scene, [set_fees(scene, scene.core, flags, liquidity, swap)])
 
 
 def _system() -> Iterator[Probe]:
     readonly: dict[str, Any] = {"code": BAD_DATA, "stage": Stage.FIRST, "writable": {1: False}}
-    yield _admin("pause-system.readonly", partial(_changed, step=_pause_system, **readonly))
-    yield _admin("unpause-system.readonly", partial(_changed, step=_unpause_system, **readonly))
-    yield _admin("unpause-system.not-paused", partial(_changed, step=_unpause_system, code="Custom(1025)"))
+    yield admin_probe("pause-system.readonly", partial(_changed, step=pause_system, **readonly))
+    yield admin_probe("unpause-system.readonly", partial(_changed, step=_unpause_system, **readonly))
+    yield admin_probe("unpause-system.not-paused", partial(_changed, step=_unpause_system, code="Custom(1025)"))
     few = partial(_changed, step=_unpause_system, code=NO_KEYS, stage=Stage.FIRST, drop=1)
-    yield _admin("unpause-system.account-too-few", few)
+    yield admin_probe("unpause-system.account-too-few", few)
     treasury = partial(_changed, step=_unpause_system, code=BAD_DATA, stage=Stage.FIRST, accounts={2: NOWHERE})
-    yield _admin("unpause-system.treasury-is-nowhere", treasury)
-    yield _admin("pause-system.twice", partial(_after, before=(_pause_system,), then=_pause_system, code="Custom(1024)"))
-    yield _admin("pause-system.and-unpause", partial(_accepted, steps=(_pause_system, _unpause_system)))
-    yield _admin("initialize-program.twice", _initialize_program)
-    yield _admin("initialize-program.stranger", _initialize_by_stranger)
+    yield admin_probe("unpause-system.treasury-is-nowhere", treasury)
+    yield admin_probe(
+        "pause-system.twice", partial(_after, before=(pause_system,), then=pause_system, code="Custom(1024)")
+    )
+    yield admin_probe("pause-system.and-unpause", partial(_accepted, steps=(pause_system, _unpause_system)))
+    yield admin_probe("initialize-program.twice", _initialize_program)
+    yield admin_probe("initialize-program.stranger", _initialize_by_stranger)
     for name, step in {**_POOL_STEPS, "take-treasury": _take_treasury, "change-admin": _change_admin}.items():
-        yield _admin(f"{name}.system-paused", partial(_after, before=(_pause_system,), then=step, code=SYSTEM_PAUSED))
-    yield _admin("consolidate.system-paused", partial(_accepted, steps=(_pause_system, _consolidate)))
+        yield admin_probe(
+            f"{name}.system-paused", partial(_after, before=(pause_system,), then=step, code=SYSTEM_PAUSED)
+        )
+    yield admin_probe("consolidate.system-paused", partial(_accepted, steps=(pause_system, _consolidate)))
 
 
-def _after(scene: Scene, *, before: tuple[_ByAdmin, ...], then: _ByAdmin, code: str) -> Attempt | None:
+def _after(scene: Scene, *, before: tuple[ByAdmin, ...], then: ByAdmin, code: str) -> Attempt | None:
     return refused(scene, [*(step(scene, scene.core) for step in before), then(scene, scene.core)], code)
 
 
-def _accepted(scene: Scene, *, steps: tuple[_ByAdmin, ...]) -> Attempt | None:
+def _accepted(scene: Scene, *, steps: tuple[ByAdmin, ...]) -> Attempt | None:
     return allowed(scene, [step(scene, scene.core) for step in steps])
 
 
@@ -259,8 +265,8 @@ def _consolidations() -> Iterator[Probe]:
         "pool-is-nowhere": (BAD_PROGRAM, {"accounts": {4: NOWHERE}}),
     }
     for name, (code, change) in cases.items():
-        yield _admin(f"consolidate.{name}", partial(_changed, step=_consolidate, code=code, **change))
-    yield _admin("consolidate.pool-is-treasury", _consolidate_treasury)
+        yield admin_probe(f"consolidate.{name}", partial(_changed, step=_consolidate, code=code, **change))
+    yield admin_probe("consolidate.pool-is-treasury", _consolidate_treasury)
     yield Probe(name="admin.consolidate.open-pool", make=_consolidate_open, admin=True)
 
 
@@ -280,14 +286,14 @@ def _consolidate_open(scene: Scene) -> Attempt | None:
 
 def _treasury() -> Iterator[Probe]:
     below = partial(_take, lamports=9_999_999, code=BAD_INPUT)
-    yield _admin("take-treasury.too-little", below)
-    yield _admin("take-treasury.too-much", partial(_take, lamports=U64_MAX, code=SHORT))
+    yield admin_probe("take-treasury.too-little", below)
+    yield admin_probe("take-treasury.too-much", partial(_take, lamports=U64_MAX, code=SHORT))
     rent = partial(_changed, step=_take_treasury, code=BAD_ARGUMENT, accounts={2: NOWHERE})
-    yield _admin("take-treasury.rent-is-nowhere", rent)
+    yield admin_probe("take-treasury.rent-is-nowhere", rent)
     nowhere = partial(_changed, step=_take_treasury, code=BAD_DATA, stage=Stage.FIRST, accounts={1: NOWHERE})
-    yield _admin("take-treasury.treasury-is-nowhere", nowhere)
+    yield admin_probe("take-treasury.treasury-is-nowhere", nowhere)
     readonly = partial(_changed, step=_take_treasury, code=BAD_DATA, stage=Stage.FIRST, writable={1: False})
-    yield _admin("take-treasury.readonly", readonly)
+    yield admin_probe("take-treasury.readonly", readonly)
     donations: dict[str, tuple[int, str, Stage, dict[str, Any]]] = {
         "zero": (0, BAD_ARGUMENT, Stage.FIRST, {}),
         "too-little": (99_999_999, BAD_ARGUMENT, Stage.FIRST, {}),
@@ -302,8 +308,8 @@ def _treasury() -> Iterator[Probe]:
     }
     for name, (lamports, code, stage, change) in donations.items():
         make = partial(_donate, lamports=lamports, code=code, stage=stage, change=change)
-        yield _admin(f"donate.{name}", make)
-    yield _admin("donate.system-paused", partial(_donate, lamports=100_000_000, code=SYSTEM_PAUSED, paused=True))
+        yield admin_probe(f"donate.{name}", make)
+    yield admin_probe("donate.system-paused", partial(_donate, lamports=100_000_000, code=SYSTEM_PAUSED, paused=True))
 
 
 def _take(scene: Scene, *, lamports: int, code: str) -> Attempt | None:
@@ -320,93 +326,6 @@ def _donate(
     paused: bool = False,
 ) -> Attempt | None:
     gift = Tampered(action=ops.DonateSol(donor=scene.core, lamports=lamports, message="probe"), **(change or {}))
-    before = [_pause_system(scene, scene.core)] if paused else []
+    before = [pause_system(scene, scene.core)] if paused else []
     needs = {scene.core: 100_000_000} if lamports <= 100_000_000 else {}
     return refused(scene, [*before, gift], code, stage, needs=needs)
-
-
-def _atomic() -> Iterator[Probe]:
-    """[an admin's step, what it must forbid or change]: the step is undone with the transaction."""
-    for side in Side:
-        for kind in Trade:
-            name = f"{kind}.{side}"
-            yield _admin(f"{name}.system-paused", partial(_hindered, step=_pause_system, kind=kind, side=side, code=SYSTEM_PAUSED))
-            code = "Custom(1027)" if kind is Trade.SWAP else "Custom(1035)"
-            own, other = (2, 1) if kind is Trade.SWAP else (1, 2)
-            for flags in (own, 3):
-                step = partial(_pause, flags=flags)
-                yield _admin(f"{name}.paused-{flags}", partial(_hindered, step=step, kind=kind, side=side, code=code))
-            step = partial(_pause, flags=other)
-            yield _admin(f"{name}.other-paused", partial(_unhindered, steps=(step,), kind=kind, side=side))
-        yield _admin(
-            f"swap.{side}.owner-only", partial(_hindered, step=_restrict, kind=Trade.SWAP, side=side, code="Custom(1028)")
-        )
-        yield _admin(f"swap.{side}.by-the-owner", partial(_owner_swaps, side=side))
-        yield _admin(f"trades.{side}.pay-the-pools-fees", partial(_fees_taken, side=side))
-        yield _admin(f"trades.{side}.pay-a-new-liquidity-fee", partial(_fees_taken, side=side, flags=1))
-
-
-def _hindered(scene: Scene, *, step: _ByAdmin, kind: Trade, side: Side, code: str) -> Attempt | None:
-    made = trade(scene, kind, side)
-    if made is None:
-        return None
-    stage = {"Custom(1023)": Stage.SYSTEM, "Custom(1028)": Stage.OWNER}.get(code, Stage.PAUSE)
-    # The system's own pause is met by the step in front, not by the trade behind it.
-    return refused(scene, [*made.before, step(scene, scene.core), made.action], code, stage)
-
-
-def _unhindered(scene: Scene, *, steps: tuple[_ByAdmin, ...], kind: Trade, side: Side) -> Attempt | None:
-    """A trade that must work: a withdrawal and a swap find what a deposit of the same transaction brought."""
-    made = trade(scene, kind, side)
-    brought = _liquidity_for(scene, kind, side)
-    if made is None or brought is None:
-        return None
-    actions = [*brought, *made.before, *(step(scene, scene.core) for step in steps), made.action]
-    return allowed(scene, actions, needs={scene.core: 2 * scene.liquidity_fee + scene.swap_fee})
-
-
-def _liquidity_for(scene: Scene, kind: Trade, side: Side) -> list[Action] | None:
-    if kind is Trade.DEPOSIT:
-        return []
-    made = trade(scene, kind, side)
-    if made is None:
-        return None
-    pays, amount = side, 1
-    if isinstance(made.action, ops.Swap):
-        pays, amount = side.other, made.action.expected_out
-    before = funds(scene, token_of(pays), amount)
-    deposit = trade(scene, Trade.DEPOSIT, pays, amount)
-    if before is None or deposit is None:
-        return None
-    return [*before, deposit.action]
-
-
-def _owner_swaps(scene: Scene, *, side: Side) -> Attempt | None:
-    made = trade(scene, Trade.SWAP, side)
-    brought = _liquidity_for(scene, Trade.SWAP, side)
-    if made is None or brought is None:
-        return None
-    actions = [*brought, *made.before, _restrict(scene, scene.core, scene.core), made.action]
-    return allowed(scene, actions, needs={scene.core: scene.liquidity_fee + scene.swap_fee})
-
-
-def _fees_taken(scene: Scene, *, side: Side, flags: int = 3) -> Attempt | None:
-    """After a fee change every trade pays the new fee, and the fee that was not named stays as it was."""
-    swap = trade(scene, Trade.SWAP, side)
-    brought = _liquidity_for(scene, Trade.SWAP, side)
-    withdraw = trade(scene, Trade.WITHDRAW, side.other)
-    if swap is None or brought is None or withdraw is None:
-        return None
-    actions = [_fees(scene, scene.core, flags, FEES[0], FEES[1]), *brought, *swap.before, swap.action]
-    deposit = trade(scene, Trade.DEPOSIT, side.other, 1)
-    if deposit is None:
-        return None
-    actions += [*deposit.before, deposit.action, withdraw.action]
-    swap_fee: int | str = FEES[1] if flags & 2 else "swap"
-    return allowed(
-        scene,
-        actions,
-        transfers=(FEES[0], swap_fee, FEES[0], FEES[0]),
-        fees_of=Address(scene.pool.pool_id),
-        needs={scene.core: 4 * FEES[0] + 10_000_000},
-    )

@@ -7,6 +7,7 @@ from typing import Final
 from domain.probes import Probe
 from domain.probes_accounts import account_probes
 from domain.probes_admin import admin_probes
+from domain.probes_atomic import atomic_probes
 from domain.probes_real import real_probes
 from domain.probes_sandbox import sandbox_probes
 from domain.probes_trading import trading_probes
@@ -15,6 +16,7 @@ CATALOGUE: Final[tuple[Probe, ...]] = (
     *account_probes(),
     *trading_probes(),
     *admin_probes(),
+    *atomic_probes(),
     *sandbox_probes(),
     *real_probes(),
 )

@@ -6,6 +6,7 @@ They move tokens, so the intent and the journal say what they move: ``flow`` (si
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -44,13 +45,16 @@ def setup(scene: Scene, missing: set[Asset]) -> Attempt | None:
     if not actions:
         return None
     tokens = {scene.own[asset]: amount for asset, amount in minted.items()}
-    return _done(scene, actions, tokens)
+    return replace(_done(scene, actions, tokens), minted=True)
 
 
 def stock(scene: Scene, side: Side) -> int:
     """What the core wallet should hold of a side's token: some deposits, and the smallest swaps of both directions."""
     smallest = smallest_swap(*ratio_of(scene.pool, side), exact=scene.pool.exact_exchange)
-    back = quote(smallest_swap(*ratio_of(scene.pool, side.other), exact=scene.pool.exact_exchange), *ratio_of(scene.pool, side.other))[0]
+    back = quote(
+        smallest_swap(*ratio_of(scene.pool, side.other), exact=scene.pool.exact_exchange),
+        *ratio_of(scene.pool, side.other),
+    )[0]
     return min(_LIMIT, max(STOCK, 4 * smallest, 4 * back))
 
 
@@ -62,8 +66,12 @@ def stocked(scene: Scene, side: Side) -> Attempt | None:
 
 
 def flow_of(attempt: Attempt, scene: Scene) -> dict[str, str]:
-    """Signed change per asset of the core wallet's accounts, base units as decimal strings."""
-    names = {address: asset.value for asset, address in scene.own.items()}
+    """Signed change per asset of the core wallet's accounts, "minted_..." where it was minted; decimal strings.
+
+    Only the trades' part concerns the pool: a vault gained what a token account lost, an LP supply what LP gained.
+    """
+    prefix = "minted_" if attempt.minted else ""
+    names = {address: prefix + asset.value for asset, address in scene.own.items()}
     return {names[account]: str(amount) for account, amount in attempt.tokens.items() if account in names and amount}
 
 

@@ -1,4 +1,4 @@
-"""The ordinary deposit, withdrawal or swap that a probe spoils: of the core wallet, and as small as the ratio allows."""
+"""The ordinary deposit, withdrawal or swap that a probe spoils: the core wallet's, as small as the ratio allows."""
 
 from __future__ import annotations
 
@@ -78,9 +78,7 @@ def funds(scene: Scene, asset: Asset, amount: int) -> tuple[Action, ...] | None:
 
 
 def mint(scene: Scene, asset: Asset, amount: int) -> MintTo:
-    return MintTo(
-        authority=scene.core, mint=scene.pool.mint(asset), destination=scene.own[asset], amount=amount
-    )
+    return MintTo(authority=scene.core, mint=scene.pool.mint(asset), destination=scene.own[asset], amount=amount)
 
 
 def deposit(scene: Scene, side: Side, amount: int) -> Deposit:

@@ -59,7 +59,7 @@ def _of_kind(kind: Trade, side: Side) -> Iterator[Probe]:
     yield probe("pool-id-zero", WRONG_POOL, Stage.POOL, data_at={POOL_ID_AT[kind]: bytes(32)})
     yield probe("pool-readonly", "Custom(1033)", Stage.LATE, writable={3: False})
     yield Probe(name=f"{kind}.{side}.pool-id-other", make=partial(_other_pool_id, kind=kind, side=side))
-    for how in ("unsigned", "foreign-signer", "readonly-user"):
+    for how in ("unsigned", "foreign-signer", *(() if kind is Trade.SWAP else ("readonly-user",))):
         yield Probe(name=f"{kind}.{side}.{how}", make=partial(_other_user, kind=kind, side=side, how=how))
 
 
@@ -96,7 +96,7 @@ def _other_user(scene: Scene, *, kind: Trade, side: Side, how: str) -> Attempt |
     if how == "foreign-signer":
         mine = _as_user(made.action, stranger, own_accounts=False)
         return refused(scene, [*made.before, mine], BAD_DATA, **signing)
-    if rich is None or kind is Trade.SWAP:
+    if rich is None:
         return None
     action = Tampered(action=_as_user(made.action, rich, own_accounts=True), writable={0: False})
     fee = {rich.wallet: scene.liquidity_fee}
