@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from api.app import SERVICE
-from domain.ids import PoolId, ThreadId
+from domain.ids import CommandId, PoolId, ThreadId
 from domain.store.client import connect
 from tests.support.api_kit import POOL_ID, THREAD_ID, Api, furnish, make_api, request, worker
 from tests.support.store_kit import leaked_keys, real_url_fixture, sample_pool
@@ -198,11 +198,22 @@ def test_a_place_is_given_back(redis_client: Any) -> None:
             assert api.result("pause_pool", {"pool_id": POOL_ID}) == {}
 
 
-def test_a_batch_shares_the_requests_time(hasty: Api) -> None:
-    service = hasty.client.application.extensions[SERVICE]
+def recorded_waits(api: Api) -> list[float]:
+    """The time-outs of every wait for a command from now on."""
+    commands = api.client.application.extensions[SERVICE].commands
     waits: list[float] = []
-    genuine = service.commands.wait
-    service.commands.wait = lambda command_id, timeout_s: (waits.append(timeout_s), genuine(command_id, timeout_s))[1]
+    genuine = commands.wait
+
+    def wait(command_id: CommandId, timeout_s: float) -> Any:
+        waits.append(timeout_s)
+        return genuine(command_id, timeout_s)
+
+    commands.wait = wait
+    return waits
+
+
+def test_a_batch_shares_the_requests_time(hasty: Api) -> None:
+    waits = recorded_waits(hasty)
     batch = [request("pause_pool", {"pool_id": POOL_ID}, id=n) for n in range(4)]
     _, answers = hasty.post(batch)
     assert [answer["error"]["code"] for answer in answers] == [-1009] * 4
@@ -214,7 +225,9 @@ def test_a_batch_shares_the_requests_time(hasty: Api) -> None:
 def test_a_stop_waits_less_long_than_the_request_may_last(redis_client: Any) -> None:
     api = make_api(redis_client, request_timeout_s=LONG_S, stop_wait_s=0.05)
     furnish(api.store)
+    waits = recorded_waits(api)
     assert api.error("stop_thread", {"thread_id": THREAD_ID})["code"] == -1009
+    assert 0.0 < sum(waits) <= 0.05
 
 
 def test_a_closing_server_ends_the_waits(api: Api) -> None:

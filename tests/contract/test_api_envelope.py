@@ -146,10 +146,15 @@ def test_nobody_answers_a_notification(api: Api, body: Any) -> None:
     assert api.dump() == before
 
 
-def test_a_notified_command_is_sent_without_waiting(api: Api) -> None:
+def test_a_notified_command_is_sent_without_waiting(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands, waits = api.client.application.extensions[SERVICE].commands, []
+    monkeypatch.setattr(commands, "wait", lambda *arguments: waits.append(arguments))
     body = {"jsonrpc": "2.0", "method": "pause_pool", "params": {"pool_id": POOL_ID, "command_id": "c1"}}
     assert api.post(body) == (204, None)
     assert [command_id for command_id, _ in api.store.open_commands()] == ["c1"]
+    assert waits == []
+    assert api.error("pause_pool", {"pool_id": POOL_ID})["code"] == -1009
+    assert waits != []
 
 
 def test_http_itself_answers_in_json_too(api: Api) -> None:
