@@ -38,7 +38,7 @@ app.command("types")(checks.types)
 def main() -> None:
     """Run one command."""
     try:
-        app()
+        app(prog_name="frt")
     except StressError as error:
         sys.stderr.write(f"frt: {error}\n")
         sys.exit(1)

@@ -133,9 +133,9 @@ def _rates(sample: Sample, restarts: Mapping[str, int]) -> Table:
 
 def _operations(sample: Sample) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("operations")
-    for name in ("submitted", *OUTCOMES):
-        table.add_column(name.replace("_", " "), justify="right")
+    table.add_column("operations", no_wrap=True)
+    for name in ("sent", "confirmed", "refused", "unexpected", "expired", "recovered"):
+        table.add_column(name, justify="right", no_wrap=True)
     for kind in REPORTED_KINDS:
         counted = [sample.counts.operations.get(f"{kind}.{name}", 0) for name in ("submitted", *OUTCOMES)]
         bad = counted[3] > 0

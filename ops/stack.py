@@ -188,7 +188,7 @@ class Stack:
         return ChildSpec(
             role=API,
             name=API,
-            command=(sys.executable, "-m", "api.serve"),
+            command=(sys.executable, "-m", "ops.cli", "api"),
             env=env,
             ready=lambda _: accepts(settings.api_bind, settings.api_port),
         )

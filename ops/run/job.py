@@ -20,6 +20,7 @@ from domain.audit_findings import AuditResult
 from domain.chain.errors import RpcError
 from domain.errors import StressError
 from domain.faults import Fault
+from domain.runtime.logs import configure_logging
 from domain.store.errors import StoreUnavailable
 from domain.thresholds import triggered
 from ops.counts import Counts
@@ -29,7 +30,7 @@ from ops.plan import WorkerPlan
 from ops.report.books import read_books
 from ops.report.document import LISTED_FAULTS, RunRecord, Verdict, build
 from ops.report.write import write_report
-from ops.run.driver import Driver, Phase
+from ops.run.driver import Driver, Phase, Progress
 from ops.run.environment import describe
 from ops.run.sampling import Sampler
 from ops.run.summary import summarise
@@ -44,6 +45,7 @@ EXIT_PASS: Final = 0
 EXIT_ERROR: Final = 1
 EXIT_FAIL: Final = 99
 SAMPLE_S: Final = 1.0
+STEP_SHOWN_S: Final = 5.0
 EXIT_CODES: Final = {Verdict.PASS: EXIT_PASS, Verdict.FAIL: EXIT_FAIL, Verdict.ERROR: EXIT_ERROR}
 DuringLoad = Callable[[Stack, Driver], None]
 
@@ -118,7 +120,8 @@ class Job:
             slot_ms=scenario.slot_ms,
             program=options.program,
         )
-        with Stack(wanted, options.make_settings) as stack:
+        with Stack(wanted, options.make_settings) as stack, (options.directory / "logs" / "run.log").open("a") as log:
+            configure_logging(stack.settings, log)
             settings = stack.open_foundation(self._stop.is_set)
             app = create_app(settings)
             runtime = build_runtime(settings, app)
@@ -208,10 +211,18 @@ class Job:
                 left_s=left_s,
                 sample=sampler.samples[-1] if sampler and sampler.samples else None,
                 threads=self._scenario.threads,
-                note=note or (progress.steps[-1].title if progress.steps else ""),
+                note=note or self._latest_step(progress),
                 restarts=stack.restarts(),
             )
         )
+
+    def _latest_step(self, progress: Progress) -> str:
+        """The newest step, for a few seconds."""
+        if not progress.steps or progress.started_s is None:
+            return ""
+        newest = progress.steps[-1]
+        recent = monotonic() - progress.started_s - newest.at_s < STEP_SHOWN_S
+        return f"{newest.title}{'' if newest.ok else ': FAILED'}" if recent else ""
 
     def _close(self, stack: Stack, runtime: Runtime, view: LiveView, driver: Driver, sampler: Sampler) -> None:
         """The closing audit, then everything that the report needs from the store."""

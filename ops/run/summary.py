@@ -12,6 +12,15 @@ from rich.text import Text
 
 COLOURS: Final = {"pass": "bold white on green", "fail": "bold white on red", "error": "bold black on yellow"}
 SHOWN_REASONS: Final = 12
+COLUMNS: Final = {
+    "submitted": "sent",
+    "confirmed": "confirmed",
+    "failed_expected": "refused",
+    "failed_unexpected": "unexpected",
+    "expired": "expired",
+    "recovered": "recovered",
+    "open": "open",
+}
 
 
 def summarise(document: Mapping[str, Any], directory: Path, console: Console) -> None:
@@ -34,13 +43,12 @@ def summarise(document: Mapping[str, Any], directory: Path, console: Console) ->
 
 
 def _operations(document: Mapping[str, Any]) -> Table:
-    names = ("submitted", "confirmed", "failed_expected", "failed_unexpected", "expired", "recovered", "open")
     table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
-    table.add_column("operations")
-    for name in names:
-        table.add_column(name.replace("_", " "), justify="right")
+    table.add_column("operations", no_wrap=True)
+    for heading in COLUMNS.values():
+        table.add_column(heading, justify="right", no_wrap=True)
     for kind, entry in document["operations"].items():
-        table.add_row(kind, *(f"{entry[name]:,}" for name in names))
+        table.add_row(kind, *(f"{entry[name]:,}" for name in COLUMNS))
     return table
 
 
