@@ -12,6 +12,7 @@ from domain.audit_records import Books, ChainTx, JournalOp, Settled, Step
 from domain.contract_errors import InstructionKind
 from domain.ids import Address, Signature
 from domain.operations import OperationKind, Outcome
+from domain.pool import Asset
 
 TRADES = {
     OperationKind.DEPOSIT: InstructionKind.DEPOSIT,
@@ -120,6 +121,8 @@ def _check_inputs(books: Books, operation: JournalOp, tx: ChainTx, effects: Effe
             amount = int.from_bytes(trades[0].data[33:41], "little")
             found.equal("amount", int(inputs["amount"]), amount, "another amount than decided", **where)
             found.equal("target", operation.pool_id, trades[0].accounts[3], "another pool than decided", **where)
+    if operation.kind is OperationKind.PROBE:
+        _check_flow(books, operation, tx, found)
     if isinstance(inputs.get("deltas"), dict):
         wanted = {name: int(text) for name, text in inputs["deltas"].items() if int(text)}
         # A new pool's LP mints and vaults start at zero: accounts that did not change are not listed on either side.
@@ -129,6 +132,21 @@ def _check_inputs(books: Books, operation: JournalOp, tx: ChainTx, effects: Effe
         wanted = {name: int(text) for name, text in inputs["lamports"].items()}
         changed = {name: tx.lamport_delta(Address(name)) for name in wanted}
         found.equal("lamports", wanted, changed, "lamports moved otherwise than decided", **where)
+
+
+def _check_flow(books: Books, operation: JournalOp, tx: ChainTx, found: Findings) -> None:
+    """A probe that succeeded moved what its ``flow`` says in the core wallet's accounts, and nothing else there."""
+    book = books.pools_by_id.get(Address(operation.pool_id or ""))
+    if book is None:
+        return
+    wanted = {name.removeprefix("minted_"): int(n) for name, n in (operation.inputs.get("flow") or {}).items()}
+    of_mint = {book.pool.mint(asset): asset.value for asset in Asset}
+    shown = {
+        of_mint[move.mint]: move.delta
+        for move in tx.tokens.values()
+        if move.owner == books.core and move.mint in of_mint and move.delta
+    }
+    found.equal("flow", wanted, shown, "a probe moved other amounts than it says", **_where(operation))
 
 
 def _check_numbers(books: Books, found: Findings) -> None:

@@ -12,13 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.audit import AuditResult, audit
+from domain.audit_effects import SYSTEM, TOKEN
 from domain.audit_journal import read_journal
 from domain.audit_records import Books, ChainTx, Step, TokenMove
 from domain.facts import Mint, PoolState, SystemState, TokenAccount, Treasury
 from domain.ids import Address, Signature
 from domain.pool import Side
 from domain.thread import ThreadKind
-from tests.support.audit_books import CORE, FRT, POOL_ID, SYSTEM_STATE, TREASURY, Ledger, make_pool, played, thread
+from tests.support.audit_books import CORE, FRT, POOL_ID, SYSTEM_STATE, TREASURY, Ledger, make_pool, played, thread, u64
 
 BOOKS = played().books()
 LINES = played().lines
@@ -114,6 +115,18 @@ def test_an_operation_missing_with_both_lines_is_a_hole():
     assert {"numbers", "unbooked", "totals"} <= ids(audit(books))
     command = with_lines(lambda doc: None if doc["op"] == "command:pool/1" else doc)
     assert "unbooked" in ids(audit(command))
+
+
+def test_a_probe_moves_what_its_flow_says():
+    ledger = played()
+    ledger.held["core_token_a"] = ("mint_a", CORE, 0)
+    step = (TOKEN, ["mint_a", "core_token_a", CORE], b"\x07" + u64(5), None)
+    ledger.supply["mint_a"] += 5
+    tx = ledger.execute(CORE, [step], tokens={"core_token_a": 5})
+    ledger.book(f"probe:{POOL_ID}", "probe", tx, {"probe": "setup.accounts", "flow": {"minted_token_a": "5"}})
+    assert audit(ledger.books()).violations == []
+    falsified = [line.replace('"minted_token_a": "5"', '"minted_token_a": "6"') for line in ledger.lines]
+    assert ids(audit(replace(ledger.books(), journal=read_journal(falsified)))) == {"flow"}
 
 
 def test_a_doubled_operation_is_found():
@@ -257,8 +270,8 @@ def test_what_one_of_our_wallets_signed_must_be_booked():
 
 def test_lamports_that_leave_for_an_unknown_place_are_unexplained():
     ledger = played()
-    data = b"\x02\0\0\0" + (5).to_bytes(8, "little")
-    tx = ledger.execute(CORE, [("1" * 32, [CORE, "thief"], data, None)], {CORE: -5, "thief": 5})
+    data = b"\x02\0\0\0" + u64(5)
+    tx = ledger.execute(CORE, [(SYSTEM, [CORE, "thief"], data, None)], {CORE: -5, "thief": 5})
     ledger.book("command:theft", "fund", tx, {})
     result = audit(ledger.books())
     assert {"ways", "unexplained"} == ids(result)
@@ -269,9 +282,9 @@ def test_tokens_that_leave_for_an_unknown_place_are_unexplained():
     ledger = played()
     ledger.held["hidden"] = ("mint_a", "thief", 0)
     step = (
-        "TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA",
+        TOKEN,
         ["deposit_1_token_a", "hidden"],
-        b"\x03" + (9).to_bytes(8, "little"),
+        b"\x03" + u64(9),
         None,
     )
     tx = ledger.execute("wallet_deposit_1", [step], tokens={"deposit_1_token_a": -9, "hidden": 9})
@@ -441,9 +454,9 @@ def test_any_honest_history_passes_and_one_missing_transaction_never_does(data):
 def test_others_on_a_shared_chain_are_notes():
     ledger = played()
     ledger.lamports["stranger"] = 10**9
-    transfer = b"\x02\0\0\0" + (3).to_bytes(8, "little")
+    transfer = b"\x02\0\0\0" + u64(3)
     for target in (POOL_ID, TREASURY, "wallet_swap_1"):
-        ledger.execute("stranger", [("1" * 32, ["stranger", target], transfer, None)], {"stranger": -3, target: 3})
+        ledger.execute("stranger", [(SYSTEM, ["stranger", target], transfer, None)], {"stranger": -3, target: 3})
     result = audit(ledger.books())
     assert result.violations == []
     assert len([note for note in result.notes if "straight to it" in note or "from outside" in note]) >= 2
@@ -453,8 +466,7 @@ def test_others_on_a_shared_chain_are_notes():
 
 def test_tokens_sent_into_a_vault_are_a_note():
     ledger = played()
-    token = "TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA"
-    step = (token, ["deposit_1_token_a", "vault_a"], b"\x03" + (4).to_bytes(8, "little"), None)
+    step = (TOKEN, ["deposit_1_token_a", "vault_a"], b"\x03" + u64(4), None)
     tx = ledger.execute("wallet_deposit_1", [step], tokens={"deposit_1_token_a": -4, "vault_a": 4})
     ledger.book("command:gift", "fund", tx, {"deltas": {"deposit_1_token_a": "-4", "vault_a": "4"}})
     result = audit(ledger.books())
