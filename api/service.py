@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Event, Semaphore
@@ -11,7 +10,7 @@ from uuid import uuid4
 
 import structlog
 
-from api.errors import InvalidParams, RpcCode, RpcError, from_command
+from api.errors import RpcCode, RpcError, from_command
 from api.params import CommandParams
 from api.ports import Commands, Store
 from domain.errors import CommandCode, CommandError
@@ -91,8 +90,7 @@ class Service:
         the command's own error, or STILL_RUNNING with its id in ``data``.
         """
         arguments = params.arguments()
-        known = self._known(method, arguments, params.command_id)
-        if not known and check is not None:
+        if check is not None and not self._known(params.command_id):
             check()
         identity = CommandId(params.command_id or uuid4().hex)
         try:
@@ -112,13 +110,8 @@ class Service:
             raise RpcError(CommandCode.STILL_RUNNING, text, {"command_id": identity, "method": method})
         return result_of(answer)
 
-    def _known(self, method: str, arguments: dict[str, Any], command_id: str | None) -> bool:
-        record = None if command_id is None else self.store.command(CommandId(command_id))
-        if record is None:
-            return False
-        if record.method != method or json.loads(record.params) != arguments:
-            raise InvalidParams([("command_id", "belongs to another command already")])
-        return True
+    def _known(self, command_id: str | None) -> bool:
+        return command_id is not None and self.store.command(CommandId(command_id)) is not None
 
     def _wait(self, identity: CommandId, call: Call, wait_s: float | None) -> dict[str, Any] | None:
         now_s = self.clock.monotonic_s()

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 from domain.chains import ChainKind, command_chain_id
+from domain.errors import CommandCode, CommandError
 from domain.ids import CommandId, PoolId
 from domain.store.gateway import RedisStore
 from tasks.publish import Publisher
@@ -23,7 +24,8 @@ class Commands:
         """Register and enqueue. Raises CommandError when the id was used for another method or other parameters."""
         identity = command_id or CommandId(uuid4().hex)
         text = json.dumps(params, sort_keys=True)
-        self._store.register_command(identity, method, text)
+        if not self._store.register_command(identity, method, text):
+            self._refuse_another(identity, method, text)
         chain_id = command_chain_id(identity)
         config = json.dumps({"command": identity, "method": method, "params": params})
         self._store.start_chain(
@@ -36,6 +38,12 @@ class Commands:
             ),
         )
         return identity
+
+    def _refuse_another(self, identity: CommandId, method: str, text: str) -> None:
+        known = self._store.command(identity)
+        if known is not None and (known.method, known.params) != (method, text):
+            message = "Invalid params: command_id: belongs to another command already"
+            raise CommandError(CommandCode.INVALID_PARAMS, message, {"field": "command_id"})
 
     def wait(self, command_id: CommandId, timeout_s: float) -> dict[str, Any] | None:
         """{"ok": ...} or {"error": {code, message, data}}; None when it is still running after ``timeout_s``."""

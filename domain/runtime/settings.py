@@ -69,8 +69,6 @@ class Settings(BaseSettings):
     )
 
     # The local chain
-    localnet_port: Port = Field(8899, description="HTTP port of the local chain, 0 for any")
-    localnet_ws_port: Port = Field(8900, description="WebSocket port of the local chain, 0 for any")
     slot_ms: Milliseconds = Field(400, description="milliseconds of one slot of the local chain")
 
     # Files and keys
