@@ -11,6 +11,7 @@ from domain.probes_atomic import atomic_probes
 from domain.probes_real import real_probes
 from domain.probes_sandbox import sandbox_probes
 from domain.probes_trading import trading_probes
+from domain.probes_treasury import treasury_probes
 
 CATALOGUE: Final[tuple[Probe, ...]] = (
     *account_probes(),
@@ -18,6 +19,7 @@ CATALOGUE: Final[tuple[Probe, ...]] = (
     *admin_probes(),
     *atomic_probes(),
     *sandbox_probes(),
+    *treasury_probes(),
     *real_probes(),
 )
 BY_NAME: Final = {probe.name: probe for probe in CATALOGUE}

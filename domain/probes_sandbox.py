@@ -152,7 +152,6 @@ def play(
     common: dict[str, Any] = {
         "absent": (Address(box.pool.pool_id),),
         "needs": {scene.core: CREATION_LAMPORTS},
-        "heavy": True,
         "transfers": transfers,
         "fees_of": Address(box.pool.pool_id),
     }
@@ -361,7 +360,7 @@ def _existing(scene: Scene) -> Attempt | None:
     if scene.core_lamports < 2 * CREATION_LAMPORTS:
         return None
     made = create()(scene, Sandbox(pool=scene.pool, accounts={}))
-    return refused(scene, [made], EXISTS, needs={scene.core: CREATION_LAMPORTS}, heavy=True)
+    return refused(scene, [made], EXISTS, needs={scene.core: CREATION_LAMPORTS})
 
 
 def _engineering(scene: Scene) -> Attempt | None:

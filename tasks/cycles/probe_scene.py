@@ -7,7 +7,7 @@ from functools import lru_cache
 from domain.chain import program
 from domain.chain.build import Builder, token_address
 from domain.errors import CommandError
-from domain.facts import Mint, Observation, SystemState
+from domain.facts import Account, Mint, Observation, SystemState, Treasury
 from domain.ids import Address, PoolId, ThreadId
 from domain.pool import Asset, Pool
 from domain.probes import Sandbox, Scene, Stranger
@@ -18,11 +18,11 @@ STRANGERS = 8
 
 
 def addresses_of(runtime: Runtime, pool: Pool) -> tuple[Address, ...]:
-    """Core wallet, system state, pool, its mints, and the core wallet's token accounts."""
+    """Core wallet, system state, treasury, pool, its mints, and the core wallet's token accounts."""
     core = runtime.chain.keyring.core_address
     own = own_accounts(core, pool)
     mints = (pool.mint(asset) for asset in Asset)
-    return (core, runtime.chain.system_state, Address(pool.pool_id), *mints, *own.values())
+    return (core, runtime.chain.system_state, runtime.chain.treasury, Address(pool.pool_id), *mints, *own.values())
 
 
 @lru_cache(maxsize=4096)
@@ -70,7 +70,17 @@ def scene_of(runtime: Runtime, pool: Pool, seen: Observation, running: list[Thre
             mint is not None and isinstance(mint.decoded, Mint) and mint.decoded.mint_authority == core
             for mint in underlying
         ),
+        treasury_open=treasury_open(seen.accounts.get(chain.treasury)),
     )
+
+
+def treasury_open(account: Account | None) -> bool:
+    """May one withdrawal take everything? Not above the hourly limit, nor after an earlier one or an unpause."""
+    if account is None or not isinstance(account.decoded, Treasury):
+        return False
+    most = program.TREASURY_BASE_RATE_LAMPORTS_PER_HOUR - 2 * program.REGISTRATION_FEE_LAMPORTS
+    rent = program.rent_minimum_lamports(program.TREASURY_BYTES)
+    return rent < account.lamports < most and account.decoded.last_withdrawal_timestamp == 0
 
 
 def _strangers(runtime: Runtime, running: list[ThreadId]) -> tuple[Stranger, ...]:

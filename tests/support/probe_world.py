@@ -29,7 +29,7 @@ from ops.localnet.chain import Chain
 from ops.localnet.rpc.dispatch import Dispatcher
 from ops.localnet.settings import DEFAULT_PROGRAM_ID, LocalnetSettings
 from tasks.cycles.probe import compute_units
-from tasks.cycles.probe_scene import own_accounts, sandboxes_of
+from tasks.cycles.probe_scene import own_accounts, sandboxes_of, treasury_open
 
 SOL = 10**9
 PROGRAM_ID = Pubkey.from_string(DEFAULT_PROGRAM_ID)
@@ -167,7 +167,15 @@ class ProbeWorld:
     def scene(self, pool: Pool, strangers: tuple[Stranger, ...], other: Pool | None) -> Scene:
         own = own_accounts(self.core, pool)
         seen = self.chain.observe(
-            Want(addresses=(self.core, Address(pool.pool_id), *(pool.mint(a) for a in Asset), *own.values()))
+            Want(
+                addresses=(
+                    self.core,
+                    self.chain.treasury,
+                    Address(pool.pool_id),
+                    *(pool.mint(a) for a in Asset),
+                    *own.values(),
+                )
+            )
         )
         shown = seen.pool(Address(pool.pool_id))
         assert shown is not None
@@ -188,6 +196,7 @@ class ProbeWorld:
             program_data=Address(str(program.program_data(PROGRAM_ID))),
             is_admin=True,
             is_minter=True,
+            treasury_open=treasury_open(seen.accounts[self.chain.treasury]),
         )
 
     def prepare_accounts(self, pool: Pool, strangers: tuple[Stranger, ...] = ()) -> None:
