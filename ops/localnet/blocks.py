@@ -64,6 +64,7 @@ class Blocks:
         self._height_of = {genesis.blockhash: 0}
         self._height_at = {0: 0}
         self.tip = genesis
+        self._standing = dict.fromkeys(self._lags, genesis)
         #: (slot, blockhash), newest first, as the SlotHashes sysvar has them.
         self.slot_hashes = deque([(genesis.slot, genesis.blockhash)], maxlen=SLOT_HASHES)
 
@@ -88,6 +89,7 @@ class Blocks:
         self._height_at[slot] = height
         self.slot_hashes.appendleft((slot, block.blockhash))
         self.tip = block
+        self._standing = {level: self.back(lag) for level, lag in self._lags.items()}
         forgotten = self._by_height.pop(height - self._kept, None)
         if forgotten is not None:
             del self._height_of[forgotten.blockhash]
@@ -96,6 +98,8 @@ class Blocks:
 
     def at(self, commitment: str, endpoint_lag: int = 0) -> Block:
         """The block that reads at `commitment` answer from, `endpoint_lag` blocks behind."""
+        if not endpoint_lag:
+            return self._standing[commitment]
         return self.back(self._lags[commitment] + endpoint_lag)
 
     def back(self, count: int) -> Block:

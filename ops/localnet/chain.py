@@ -1,11 +1,11 @@
 """The chain: a queue of transactions, executed slot by slot, and everything that reads need.
 
-Nothing here knows JSON, HTTP or the wall clock; `advance` is one slot's end and is called by the server's timer.
+Nothing here knows JSON, HTTP or the wall clock; `slot` is one slot's end and is driven by the server's timer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from random import Random
 
@@ -136,7 +136,16 @@ class Chain:
             queue.ready.append(pending)
 
     def advance(self) -> Block:
-        """End the slot: execute its queue, close its block, tell the listeners."""
+        """End the slot at once: execute its queue, close its block, tell the listeners."""
+        for _ in self.slot():
+            pass
+        return self.blocks.tip
+
+    def slot(self) -> Iterator[None]:
+        """End the slot step by step, one transaction each, so that a caller may answer reads in between.
+
+        Until the last step every read still answers from the block before: new states carry the new slot's number.
+        """
         tip = self.blocks.tip
         slot = tip.slot + 1 + self.faults.skipped_slots()
         # Two blocks in one second of wall time share a timestamp; time never runs backwards.
@@ -147,8 +156,13 @@ class Chain:
             self._order.shuffle(batch)
         self.machine.enter_slot(slot, time, self.blocks.slot_hashes)
         bank = Bank(slot=slot, unix_timestamp=time, oldest_read_slot=self.blocks.oldest_read_slot())
-        prices = [price for pending in batch if (price := self._execute(pending, bank, tip.height + 1)) is not None]
-        block = self.blocks.append(
+        prices: list[int] = []
+        for pending in batch:
+            price = self._execute(pending, bank, tip.height + 1)
+            if price is not None:
+                prices.append(price)
+            yield
+        self.blocks.append(
             slot=slot,
             unix_timestamp=time,
             end_seq=self.history.end_seq,
@@ -157,7 +171,6 @@ class Chain:
         self.history.tidy()
         for listener in self._listeners:
             listener()
-        return block
 
     def _execute(self, pending: Pending, bank: Bank, height: int) -> int | None:
         """Execute one transaction; its compute unit price when it landed."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from solders.account import Account
 from solders.pubkey import Pubkey
@@ -23,9 +23,8 @@ _STATES = ("uninitialized", "initialized", "frozen")
 _U64 = struct.Struct("<Q")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenAccount:
-    """The fields of an initialised token account; `amount` in base units."""
+class TokenAccount(NamedTuple):
+    """The fields of an initialised token account; `amount` in base units. A tuple: every transaction makes several."""
 
     mint: Pubkey
     owner: Pubkey

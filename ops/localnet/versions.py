@@ -22,11 +22,12 @@ BEFORE_ALL_SLOTS = -1
 class AccountState:
     """One state of one account, with the encodings made of it so far; `account` None means it does not exist."""
 
-    __slots__ = ("_mint", "account", "encoded", "lamports", "token")
+    __slots__ = ("_mint", "account", "encoded", "lamports", "owner", "token")
 
     def __init__(self, account: Account | None) -> None:
         self.account = account
-        self.lamports: int = account.lamports if account is not None else 0
+        self.lamports: int = 0 if account is None else account.lamports
+        self.owner: Pubkey | None = None if account is None else account.owner
         #: JSON fragments by encoding (ops.localnet.encode).
         self.encoded: dict[str, Any] = {}
         #: Its token account fields, None when it is none.
@@ -65,7 +66,7 @@ class AccountVersions:
         if chain is not None:
             return chain[-1][1]
         state = self._loaded(key)
-        if state.account is None or state.account.owner != SYSVAR_OWNER:
+        if state.owner != SYSVAR_OWNER:
             self._chains[key] = [(BEFORE_ALL_SLOTS, state)]
             self._index(key, state)
         return state
@@ -85,6 +86,8 @@ class AccountVersions:
         """Store the state that `slot` gave the account; drop what no read can reach."""
         state = ABSENT if account is None else AccountState(account)
         chain = self._chains.setdefault(key, [])
+        if not chain or chain[-1][1].owner != state.owner or state.token is not None:
+            self._index(key, state)
         if chain and chain[-1][0] == slot:
             chain[-1] = (slot, state)
         else:
@@ -94,14 +97,11 @@ class AccountVersions:
                 stale += 1
             if stale:
                 del chain[:stale]
-        self._index(key, state)
         return state
 
     def _index(self, key: Pubkey, state: AccountState) -> None:
-        if state.account is None:
-            return
-        owner = state.account.owner
-        if owner == SYSTEM_PROGRAM:
+        owner = state.owner
+        if owner is None or owner == SYSTEM_PROGRAM:
             return
         self._by_owner.setdefault(owner, {})[key] = None
         if state.token is not None:
@@ -111,7 +111,7 @@ class AccountVersions:
         """Accounts that `program` owned at the end of `slot`; the system program's are not listed."""
         for key in self._by_owner.get(program, ()):
             state = self.at(key, slot)
-            if state.account is not None and state.account.owner == program:
+            if state.owner == program:
                 yield key, state
 
     def token_accounts_of(self, wallet: Pubkey, slot: int) -> Iterator[tuple[Pubkey, AccountState]]:

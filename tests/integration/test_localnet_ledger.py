@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import orjson
 import pytest
 from solders.keypair import Keypair
 from solders.message import Message
@@ -15,6 +16,7 @@ from ops.localnet.blocks import BLOCKHASH_LIFE_BLOCKS, MAX_ENDPOINT_LAG_BLOCKS
 from ops.localnet.chain import Chain
 from ops.localnet.history import TokenBalance, TxRecord
 from ops.localnet.machine import Bank
+from ops.localnet.rpc.dispatch import Dispatcher
 from ops.localnet.settings import LocalnetSettings
 from ops.localnet.tokens import ui_amount
 
@@ -114,6 +116,36 @@ def test_a_look_into_the_past_leaves_the_present_alone(chain: Chain) -> None:
     chain.submit(tx, bytes(tx))
     chain.advance()
     assert chain.counts.failed == chain.counts.dropped == 0
+
+
+def test_a_read_within_a_slot_still_answers_from_the_block_before(chain: Chain) -> None:
+    wallet, friend = funded(chain), Keypair().pubkey()
+    txs = [pay(chain, wallet, friend, SOL + number) for number in range(3)]
+    for tx in txs:
+        chain.submit(tx, bytes(tx))
+    tip, rpc = chain.blocks.tip, Dispatcher(chain)
+
+    def read() -> list:
+        processed = {"commitment": "processed"}
+        calls = [("getSlot", [processed]), ("getBalance", [str(friend), processed])]
+        calls.append(("getSignatureStatuses", [[str(txs[0].signatures[0])]]))
+        batch = [{"jsonrpc": "2.0", "id": 1, "method": method, "params": params} for method, params in calls]
+        slot, balance, statuses = [answer["result"] for answer in orjson.loads(rpc.answer(batch))]
+        return [slot, balance["value"], statuses["value"][0] is not None]
+
+    steps = chain.slot()
+    next(steps)
+    next(steps)
+    late = pay(chain, wallet, friend, SOL + 9)
+    chain.submit(late, bytes(late))
+    chain.submit(txs[0], bytes(txs[0]))
+    assert landed(chain, txs[0])
+    assert read() == [tip.slot, 0, False]
+    assert list(steps) == [None]
+    assert read() == [tip.slot + 1, 3 * SOL + 3, True]
+    # What arrives while a slot executes belongs to the next one; what has just executed is not taken again.
+    chain.advance()
+    assert read() == [tip.slot + 2, 4 * SOL + 12, True]
 
 
 def test_slots_of_faults_leave_gaps_and_heights_none(chain: Chain) -> None:

@@ -108,7 +108,10 @@ class Dispatcher:
             request_id = call.get("id") if isinstance(call, dict) else None
             return error_answer(request_id, INVALID_REQUEST, "Invalid request")
         answer = self._result(scope, call["method"], call.get("params"))
-        return answer | {"id": call["id"]} if "id" in call else None
+        if "id" not in call:
+            return None
+        answer["id"] = call["id"]
+        return answer
 
     def _result(self, scope: Scope, name: str, params: Any) -> dict[str, Any]:
         method = self._methods.get(name)
