@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 
 from celery import Celery
-from kombu.entity import Queue
+from kombu.entity import Exchange, Queue
 
 from domain.runtime.settings import Settings, load
 from tasks.names import CONTROL_QUEUE, CYCLES_QUEUE
+
+QUEUES = (CYCLES_QUEUE, CONTROL_QUEUE)
 
 
 def create_app(settings: Settings) -> Celery:
@@ -16,7 +18,7 @@ def create_app(settings: Settings) -> Celery:
     celery = Celery("frt", broker=broker_url(settings.redis_url), include=["tasks.registry"])
     celery.conf.update(
         task_default_queue=CYCLES_QUEUE,
-        task_queues=[Queue(name) for name in (CYCLES_QUEUE, CONTROL_QUEUE)],  # type: ignore[no-untyped-call]
+        task_queues=[Queue(name, Exchange(name), routing_key=name) for name in QUEUES],  # type: ignore[no-untyped-call]
         task_create_missing_queues=False,
         task_serializer="json",
         accept_content=["json"],
