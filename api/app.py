@@ -5,6 +5,7 @@ from __future__ import annotations
 from threading import Semaphore
 
 from flask import Flask, Response, jsonify, request
+from flask.json.provider import DefaultJSONProvider
 from werkzeug.exceptions import HTTPException
 
 from api.errors import RpcCode, RpcError
@@ -21,6 +22,8 @@ def create_app(settings: Settings, store: Store, commands: Commands, clock: Cloc
     """An application over a store and a sender of commands; nothing connects here."""
     app = Flask("frt-api", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
+    app.json = DefaultJSONProvider(app)
+    app.json.sort_keys = False  # answers keep the documented order
     service = Service(
         settings=settings,
         store=store,

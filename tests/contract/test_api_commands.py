@@ -284,6 +284,7 @@ def test_list_pools_has_the_documented_fields(api: Api) -> None:
     }
     assert documented.items() <= one.items()
     assert one["created_at"] == "2023-11-14T22:13:20Z"
+    assert list(one)[: len(documented)] == list(documented)  # in the documented order, too
 
 
 def test_statuses_come_from_the_store(api: Api) -> None:
