@@ -124,7 +124,8 @@ class ProbeCycle(PaymentCycle):
         if not self.runtime.settings.local_chain:
             return IN_FLIGHT
         wanted = -(-len(CATALOGUE) // (self.deal.pools * CYCLES_FOR_ALL))
-        return max(IN_FLIGHT, min(LOCAL_IN_FLIGHT, wanted))
+        # Many pools share the catalogue: each then sends few, so that probes stay a small part of the load.
+        return max(1, min(LOCAL_IN_FLIGHT, wanted))
 
     def _prepare_accounts(self, scene: Scene, seen: Observation, missing: set[Any]) -> None:
         self._send(f"{SETUP}.accounts", setup(scene, missing), scene, seen)
