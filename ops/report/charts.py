@@ -44,7 +44,7 @@ def line_chart(title: str, unit: str, times: Sequence[float], lines: Sequence[Li
     top = max((value for line in lines for value in line.values if value is not None), default=None)
     heading = f"<figcaption>{escape(title)} <small>{escape(unit)}</small></figcaption>"
     if top is None or len(times) < 2:
-        return f"<figure>{heading}<p class=empty>no values</p></figure>"
+        return f'<figure>{heading}<p class="empty">no values</p></figure>'
     ceiling, end = nice_ceiling(float(top)), times[-1]
 
     def x(moment: float) -> float:
@@ -56,17 +56,17 @@ def line_chart(title: str, unit: str, times: Sequence[float], lines: Sequence[Li
     parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">']
     for step in range(5):
         value = ceiling * step / 4
-        parts.append(f'<line class=grid x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(value):.1f}" y2="{y(value):.1f}"/>')
-        parts.append(f'<text class=axis x="{LEFT - 6}" y="{y(value) + 4:.1f}" text-anchor="end">{value:g}</text>')
+        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(value):.1f}" y2="{y(value):.1f}"/>')
+        parts.append(f'<text class="axis" x="{LEFT - 6}" y="{y(value) + 4:.1f}" text-anchor="end">{value:g}</text>')
     for step in range(7):
         moment = times[0] + (end - times[0]) * step / 6
         parts.append(
-            f'<text class=axis x="{x(moment):.1f}" y="{HEIGHT - 8}" text-anchor="middle">{moment:.0f} s</text>'
+            f'<text class="axis" x="{x(moment):.1f}" y="{HEIGHT - 8}" text-anchor="middle">{moment:.0f} s</text>'
         )
     for mark in marks:
         if times[0] <= mark.at <= end:
             where = f'x1="{x(mark.at):.1f}" x2="{x(mark.at):.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"'
-            parts.append(f"<line class=mark {where}><title>{mark.at:.1f} s: {escape(mark.text)}</title></line>")
+            parts.append(f'<line class="mark" {where}><title>{mark.at:.1f} s: {escape(mark.text)}</title></line>')
     for index, line in enumerate(lines):
         parts += [
             f'<polyline class="c{index % COLOURS}" points="{run}"><title>{escape(line.name)}</title></polyline>'
@@ -91,4 +91,4 @@ def _legend(lines: Sequence[Line]) -> str:
     items = "".join(
         f'<li><i class="k{index % COLOURS}"></i>{escape(line.name)}</li>' for index, line in enumerate(lines)
     )
-    return f"<ul class=legend>{items}</ul>"
+    return f'<ul class="legend">{items}</ul>'

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 import jsonschema
+from jsonschema.exceptions import best_match
 
 from domain.audit_findings import AuditResult
 from domain.cycle import COMPUTE_UNITS
@@ -212,9 +214,14 @@ def _shown(value: Decimal | None) -> str:
     return "there is no value" if value is None else f"it is {_number(value)}"
 
 
+@cache
+def _validator() -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text("utf-8")))
+
+
 def check_schema(document: Mapping[str, Any]) -> None:
     """Raises ReportError that names the place where the document leaves its schema."""
-    try:
-        jsonschema.validate(document, json.loads(SCHEMA.read_text("utf-8")))
-    except jsonschema.ValidationError as error:
-        raise ReportError(f"report: {'.'.join(str(part) for part in error.absolute_path)}: {error.message}") from None
+    error = best_match(_validator().iter_errors(document))
+    if error is not None:
+        place = ".".join(str(part) for part in error.absolute_path)
+        raise ReportError(f"report: {place}: {error.message}")

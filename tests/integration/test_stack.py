@@ -1,0 +1,227 @@
+"""Child processes and the stack of services: restarts, clean ends, no orphans, and a Redis of our own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from threading import Event
+from time import monotonic
+
+import psutil
+import pytest
+
+from domain.runtime.settings import load
+from domain.store.client import connect
+from ops.children import ChildError, Children, ChildSpec
+from ops.plan import worker_plan
+from ops.redis_server import choose_place, redis_spec, serves
+from ops.stack import ROOT, Stack, Wanted, accepts
+from tasks.app import create_app
+from tasks.bootstrap import prepare_chain
+from tasks.runtime import build_runtime
+
+DEADLINE_S = 30.0
+SLEEPER = ("sleep", "600")
+
+
+def until(condition: Callable[[], bool], what: str, timeout_s: float = DEADLINE_S) -> None:
+    deadline, pause = monotonic() + timeout_s, Event()
+    while not condition():
+        assert monotonic() < deadline, f"not in time: {what}"
+        pause.wait(0.01)
+
+
+def alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def spec(name: str, *command: str, **options) -> ChildSpec:
+    return ChildSpec(
+        role=options.pop("role", name),
+        name=name,
+        command=command or SLEEPER,
+        env=dict(os.environ),
+        ready=options.pop("ready", lambda _: True),
+        **options,
+    )
+
+
+@contextmanager
+def children(folder: Path) -> Iterator[Children]:
+    with Children(folder / "logs", ROOT) as running:
+        yield running
+
+
+def only_pid(running: Children, role: str) -> int | None:
+    return next(iter(running.pids().get(role, [])), None)
+
+
+def test_a_killed_child_is_started_again_with_its_whole_group(tmp_path):
+    with children(tmp_path) as running:
+        running.start([spec("s", "sh", "-c", 'sleep 600 & echo $! > "$0"; wait', str(tmp_path / "grandchild"))])
+        first = only_pid(running, "s")
+        until(lambda: (tmp_path / "grandchild").exists() and (tmp_path / "grandchild").read_text().strip() != "", "pid")
+        grandchild = int((tmp_path / "grandchild").read_text())
+        os.kill(first, signal.SIGKILL)
+        until(lambda: only_pid(running, "s") not in (None, first), "a new child")
+        until(lambda: not alive(grandchild), "the end of the old child's own child")
+        assert running.restarts() == {"s": 1}
+
+
+def test_a_child_that_dies_at_once_does_not_start(tmp_path):
+    with children(tmp_path) as running, pytest.raises(ChildError, match=r"(?s)boom did not start.*the reason"):
+        running.start([spec("boom", "sh", "-c", "echo the reason; exit 3", ready=lambda _: False)])
+
+
+def test_a_child_that_is_never_ready_is_not_waited_for_forever(tmp_path):
+    with children(tmp_path) as running, pytest.raises(ChildError, match="did not start"):
+        running.start([spec("slow", ready=lambda _: False, start_timeout_s=0.2)])
+
+
+def test_a_child_that_keeps_dying_is_started_with_growing_pauses(tmp_path):
+    starts = tmp_path / "starts"
+    with children(tmp_path) as running:
+        command = ("sh", "-c", 'date +%s%N >> "$0"; test $(wc -l < "$0") -lt 4 || exec sleep 600', str(starts))
+        running.start([spec("loop", *command, ready=lambda _: starts.exists())])
+        until(lambda: len(starts.read_text().split()) == 4, "four starts")
+        times = [int(line) / 1e9 for line in starts.read_text().split()]
+        gaps = [later - earlier for earlier, later in pairwise(times)]
+        assert gaps[0] >= 0.1
+        assert gaps[1] >= 0.2
+        assert gaps[2] >= 0.4
+
+
+def test_a_child_whose_state_is_lost_with_it_is_not_started_again(tmp_path):
+    with children(tmp_path) as running:
+        running.start([spec("chain", restart=False)])
+        running.check()
+        os.kill(only_pid(running, "chain"), signal.SIGKILL)
+        until(lambda: running.pids() == {}, "its end")
+        with pytest.raises(ChildError, match="chain ended with -9"):
+            running.check()
+
+
+def test_closing_follows_the_order_and_kills_who_does_not_listen(tmp_path):
+    listens_no_more = tmp_path / "deaf"
+    deaf = ("sh", "-c", "trap '' TERM; : > \"$0\"; while :; do sleep 0.05; done", str(listens_no_more))
+    running = Children(tmp_path / "logs", ROOT)
+    running.start(
+        [spec("first"), spec("deaf", *deaf, stop_timeout_s=0.3, ready=lambda _: listens_no_more.exists()), spec("last")]
+    )
+    pids = running.pids()
+    gone_before_last: list[bool] = []
+    assert running.stop(["first"]) == []
+    gone_before_last.append(not alive(pids["first"][0]) and alive(pids["last"][0]))
+    assert running.close([["deaf"], ["last"]]) == ["deaf"]
+    assert gone_before_last == [True]
+    assert not any(alive(pid) for role in pids.values() for pid in role)
+
+
+PARENT = """
+import os, sys
+from pathlib import Path
+from threading import Event
+from ops.children import Children, ChildSpec
+from ops.redis_server import choose_place, redis_spec
+folder = Path(sys.argv[1])
+children = Children(folder / "logs", folder)
+sleeper = ChildSpec(role="s", name="s", command=("sleep", "600"), env=dict(os.environ), ready=lambda _: True)
+children.start([redis_spec(choose_place(folder / "redis")), sleeper])
+os.kill(children.pids()["s"][0], 9)
+while children.restarts()["s"] == 0 or "s" not in children.pids(): Event().wait(0.01)
+print(*[pid for pids in children.pids().values() for pid in pids], flush=True)
+Event().wait()
+"""
+
+
+def test_nothing_outlives_a_parent_that_is_killed(tmp_path):
+    """Also not a child that was started again, by another call than the first."""
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT, str(tmp_path)], stdout=subprocess.PIPE, cwd=ROOT, text=True
+    )
+    try:
+        pids = [int(pid) for pid in parent.stdout.readline().split()]
+        assert len(pids) == 2
+        assert all(alive(pid) for pid in pids)
+    finally:
+        parent.kill()
+        parent.wait()
+        parent.stdout.close()
+    until(lambda: not any(alive(pid) for pid in pids), "the end of every child", 5.0)
+
+
+def test_the_embedded_redis_is_the_child_and_keeps_its_data_over_a_kill(tmp_path):
+    place = choose_place(tmp_path / "redis")
+    with children(tmp_path) as running:
+        running.start([redis_spec(place)])
+        client = connect(place.url)
+        config = {
+            name: client.config_get(name)[name] for name in ("appendonly", "appendfsync", "maxmemory-policy", "port")
+        }
+        assert config == {
+            "appendonly": "yes", "appendfsync": "everysec", "maxmemory-policy": "noeviction", "port": "0"
+        }  # fmt: skip
+        assert client.info("server")["process_id"] == only_pid(running, "redis")
+        client.set("kept", "1")
+        client.bgrewriteaof()
+        first = only_pid(running, "redis")
+        until(lambda: client.info("persistence")["aof_rewrite_in_progress"] == 0, "the file on disk")
+        os.kill(first, signal.SIGKILL)
+        until(lambda: (pid := only_pid(running, "redis")) not in (None, first) and serves(place, pid), "a new server")
+        assert client.get("kept") == "1"
+        client.close()
+    assert place.directory.stat().st_mode & 0o077 == 0
+
+
+def test_a_foreign_server_on_the_socket_is_not_taken_for_ours(tmp_path):
+    place = choose_place(tmp_path / "redis")
+    with children(tmp_path) as running:
+        running.start([redis_spec(place)])
+        assert serves(place, only_pid(running, "redis"))
+        assert not serves(place, os.getpid())
+
+
+def test_a_long_folder_gets_a_socket_that_fits(tmp_path):
+    deep = tmp_path / ("x" * 100)
+    assert len(str(choose_place(deep).socket)) < 108
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory) -> Iterator[Stack]:
+    """Every service of a run, at its smallest."""
+    folder = tmp_path_factory.mktemp("stack")
+    wanted = Wanted(directory=folder, plan=worker_plan([0, 1], per_node=1), seed=1, slot_ms=50)
+    with Stack(wanted, lambda overrides: load({}, None, {"log_format": "json", **overrides})) as running:
+        settings = running.open_foundation()
+        app = create_app(settings)
+        runtime = build_runtime(settings, app)
+        prepare_chain(runtime)
+        runtime.chain.endpoints.close()
+        running.open_services(app)
+        yield running
+
+
+def test_every_service_of_a_run_stands_and_is_ours(stack):
+    assert {role: len(pids) for role, pids in stack.pids().items()} == {
+        "redis": 1, "localnet": 1, "cycles": 2, "control": 1, "supervisor": 1, "api": 1
+    }  # fmt: skip
+    assert accepts("127.0.0.1", stack.settings.api_port)
+    assert stack.settings.core_wallet.stat().st_mode & 0o077 == 0
+    assert stack.settings.sealing_key_file.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("role", ["cycles", "supervisor"])
+def test_a_killed_service_comes_back(stack, role):
+    before = stack.pids()[role]
+    os.kill(before[0], signal.SIGKILL)
+    until(lambda: len(set(stack.pids().get(role, [])) - {before[0]}) == len(before), f"a new {role}")
+    stack.check()
