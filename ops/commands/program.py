@@ -6,8 +6,16 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from domain.errors import StressError
+from ops.commands.options import fresh_directory
+from ops.commands.run import DEFAULT_SCENARIO
+
+JobsOption = Annotated[int, typer.Option("--jobs", min=1, max=64, help="Runs at the same time.")]
+DurationOption = Annotated[str, typer.Option("--duration", help="Length of each run's load, like 30s.")]
+OutOption = Annotated[Path | None, typer.Option("--out", help="Folder for the programs, the runs and the results.")]
+ScenarioOption = Annotated[Path, typer.Option("--scenario", help="Scenario of each run.", show_default="default")]
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -36,3 +44,52 @@ def build(
     if check:
         arguments.append("--check")
     raise typer.Exit(main(arguments))
+
+
+@app.command("mutants")
+def mutants(
+    jobs: JobsOption = 1,
+    only: Annotated[str | None, typer.Option(help="Their numbers, like 1,2,10-12; default: all.")] = None,
+    duration: DurationOption = "30s",
+    out: OutOption = None,
+    scenario: ScenarioOption = DEFAULT_SCENARIO,
+) -> None:
+    """Run the scenario against each seeded bug, and say which were found. Exit code 0: at least 90 % of them."""
+    from ops.mutants import chosen_mutants, run_mutants
+
+    chosen = chosen_mutants(only)
+    directory = fresh_directory("mutants", out)
+    raise typer.Exit(
+        run_mutants(
+            chosen, directory=directory, duration=duration, jobs=jobs, scenario=scenario, console=Console(width=160)
+        )
+    )
+
+
+@app.command("alarms")
+def alarms(
+    runs: Annotated[int, typer.Option(min=1, help="How many runs, each with a seed of its own.")] = 20,
+    with_faults: Annotated[int, typer.Option(min=0, help="How many of them with a hostile endpoint.")] = 5,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the first run.")] = 1,
+    jobs: JobsOption = 1,
+    duration: DurationOption = "30s",
+    out: OutOption = None,
+    scenario: ScenarioOption = DEFAULT_SCENARIO,
+) -> None:
+    """Run the scenario against the unmutated program: every alarm is a false one. Exit code 0: none."""
+    from ops.mutants import run_alarms
+
+    if with_faults > runs:
+        raise StressError("--with-faults is more than --runs")
+    raise typer.Exit(
+        run_alarms(
+            runs=runs,
+            with_faults=with_faults,
+            seed=seed,
+            directory=fresh_directory("alarms", out),
+            duration=duration,
+            jobs=jobs,
+            scenario=scenario,
+            console=Console(width=160),
+        )
+    )
