@@ -39,8 +39,11 @@ def test_the_default_scenario_is_the_one_that_was_promised():
         assert counts[ThreadKind.DEPOSIT, Side.A] == counts[ThreadKind.DEPOSIT, Side.B] == 2
         assert {count for (kind, _), count in counts.items() if kind is not ThreadKind.DEPOSIT} == {1}
     assert sum(pool.exact_exchange for pool in scenario.pools) == 1
-    actions = {step.action for step in scenario.steps}
-    assert actions == {"update_fees", "pause", "unpause", "owner_only", "consolidate"}
+    # Also in a run of 30 s: the mutants are judged by such runs, and what nothing exercises, nothing checks.
+    for length in ("60s", "30s"):
+        shortened = scenario.changed(duration=length, seed=None, slot_ms=None)
+        actions = {step.action for step in shortened.steps}
+        assert actions == {"update_fees", "pause", "unpause", "owner_only", "consolidate"}
 
 
 def test_the_default_scenario_has_simple_and_decimal_ratios_both_ways():
@@ -127,9 +130,11 @@ def test_equal_pool_names_are_refused_also_those_of_copies():
 
 
 def test_the_command_line_shortens_a_run_and_drops_what_lies_beyond():
-    scenario = read_scenario(SCENARIOS / "default.toml").changed(duration="15s", seed=7, slot_ms=50)
+    whole = read_scenario(SCENARIOS / "default.toml")
+    scenario = whole.changed(duration="15s", seed=7, slot_ms=50)
     assert (scenario.duration, scenario.seed, scenario.slot_ms) == (15_000, 7, 50)
-    assert [step.at for step in scenario.steps] == [8_000, 12_000]
+    assert 0 < len(scenario.steps) < len(whole.steps)
+    assert scenario.steps == [step for step in whole.steps if step.at < 15_000]
     with pytest.raises(ScenarioError, match="--duration"):
         scenario.changed(duration="soon", seed=None, slot_ms=None)
 
