@@ -41,10 +41,14 @@ class SlotTimer:
         self._step()
 
     def _step(self) -> None:
-        """Execute for a few milliseconds, then let requests in; a full slot would hold them up for a tenth of it."""
+        """Execute for a few milliseconds, then let requests in; a full slot would hold them up for a tenth of it.
+
+        A slot that is late executes the rest at once: requests must not starve the chain.
+        """
+        is_late = self._loop.time() > self._due + self._slot_s / 2
         until = time.monotonic() + _STEP_S
         for _ in self._steps:
-            if time.monotonic() >= until:
+            if not is_late and time.monotonic() >= until:
                 self._handle = self._loop.call_soon(self._step)
                 return
         self._due += self._slot_s

@@ -39,7 +39,7 @@ def chain() -> Iterator[Localnet]:
 
 @pytest.fixture(scope="module")
 def fast_chain() -> Iterator[Localnet]:
-    with running_localnet(slot_ms=2, no_program=True) as running:
+    with running_localnet(slot_ms=6, no_program=True) as running:
         yield running
 
 

@@ -92,13 +92,13 @@ def test_http_errors_come_at_their_rate_and_spare_local_methods(chain: Localnet,
 
 
 def test_latency_delays_answers_within_its_bounds(chain: Localnet) -> None:
-    chain.call("frt_setFaults", {"latency_ms": {"min": 60, "max": 80}})
+    chain.call("frt_setFaults", {"latency_ms": {"min": 400, "max": 420}})
     before = time.monotonic()
     chain.call("getSlot")
-    assert 0.06 <= time.monotonic() - before < 0.5
+    assert 0.4 <= time.monotonic() - before < 5
     before = time.monotonic()
     chain.call("frt_stats")
-    assert time.monotonic() - before < 0.06
+    assert time.monotonic() - before < 0.4
 
 
 def test_a_lost_request_executes_nothing(chain: Localnet) -> None:
@@ -195,8 +195,8 @@ def test_batches_come_back_in_another_order(chain: Localnet) -> None:
 
 
 def test_the_second_endpoint_lags_in_every_read(chain: Localnet) -> None:
-    chain.call("frt_setFaults", {"lagging_endpoint": {"slots": 10}})
-    wait_height(chain, 60)
+    chain.call("frt_setFaults", {"lagging_endpoint": {"slots": 60}})
+    wait_height(chain, 100)
     wallet = str(Keypair().pubkey())
     signature = chain.call("requestAirdrop", wallet, SOL)
     landed = wait_landed(chain, signature)["slot"]
@@ -215,4 +215,4 @@ def test_the_second_endpoint_lags_in_every_read(chain: Localnet) -> None:
     assert known["slot"] == landed
     body = json.dumps([{"jsonrpc": "2.0", "id": 0, "method": "getSlot", "params": [PROCESSED]}]).encode()
     behind, ahead = (json.loads(chain.post(body, path)[1])[0]["result"] for path in ("/lag", "/"))
-    assert ahead - behind >= 10
+    assert ahead - behind >= 60

@@ -38,7 +38,7 @@ CONFIRMED = {"commitment": "confirmed"}
 
 @pytest.fixture(scope="module")
 def chain() -> Iterator[Localnet]:
-    with running_localnet(slot_ms=20, no_program=True, airdrop_cap_sol=100) as running:
+    with running_localnet(slot_ms=20, finalized_lag=64, no_program=True, airdrop_cap_sol=100) as running:
         yield running
 
 
