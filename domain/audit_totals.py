@@ -10,8 +10,10 @@ from domain.audit_findings import Findings
 from domain.audit_operations import TRADES
 from domain.audit_records import Books, JournalOp, PoolBook, ThreadBook
 from domain.facts import TokenAccount
+from domain.ids import Address
 from domain.operations import OperationKind, Outcome
-from domain.pool import Asset
+from domain.pool import Asset, Pool
+from domain.thread import ThreadKind
 
 _AMOUNTS = {"spent": "spent", "received": "received", "network_fees": "fee", "pool_fees": "pool_fee"}
 
@@ -21,13 +23,16 @@ def check_totals(books: Books, found: Findings) -> None:
     for operation in books.journal.operations:
         by_chain[operation.chain_id].append(operation)
     for book in books.threads:
-        _check_thread(book, by_chain[book.thread_id], found)
+        _check_thread(books, book, by_chain[book.thread_id], found)
     for payment in books.payments:
         outcomes = _outcomes(by_chain[payment.chain_id])
         wanted = {"submitted": len(by_chain[payment.chain_id]), **outcomes}
         shown = {name: number for name, number in payment.totals.items() if number}
         wanted = {name: number for name, number in wanted.items() if number}
         found.equal("totals", wanted, shown, "a paying chain's totals differ", chain_id=payment.chain_id)
+        volume = _volume(by_chain[payment.chain_id])
+        booked = {name: amount for name, amount in payment.volume.items() if amount}
+        found.equal("totals", volume, booked, "a paying chain's volume differs", chain_id=payment.chain_id)
     for pool in books.pools:
         _check_shares(books, pool, found)
         _check_refills(books, pool, found)
@@ -37,7 +42,30 @@ def _outcomes(operations: list[JournalOp]) -> Counter[str]:
     return Counter(operation.settled.outcome.value for operation in operations if operation.settled)
 
 
-def _check_thread(book: ThreadBook, operations: list[JournalOp], found: Findings) -> None:
+def _volume(operations: list[JournalOp]) -> dict[str, int]:
+    """Shares count base units by asset; refills count what they minted as "tokens", what they sent as "lamports"."""
+    volume: Counter[str] = Counter()
+    for operation in operations:
+        if operation.settled is None or operation.settled.outcome is not Outcome.CONFIRMED:
+            continue
+        for entry in operation.inputs.get("entries", ()):
+            if operation.kind is OperationKind.SHARE:
+                volume[entry["asset"]] += int(entry["amount"])
+            else:
+                volume["tokens"] += int(entry["tokens"])
+                volume["lamports"] += int(entry["lamports"])
+    return {name: amount for name, amount in volume.items() if amount}
+
+
+def _rounding_loss(book: ThreadBook, pool: Pool, confirmed: list[int]) -> int:
+    """What the floor kept from the user, in 1e-9 base units of the output, rounded down swap by swap."""
+    if book.config.kind is not ThreadKind.SWAP:
+        return 0
+    ratio_in, ratio_out = pool.ratio(book.config.side), pool.ratio(book.config.side.other)
+    return sum(amount * ratio_out % ratio_in * 10**9 // ratio_in for amount in confirmed)
+
+
+def _check_thread(books: Books, book: ThreadBook, operations: list[JournalOp], found: Findings) -> None:
     own = [operation for operation in operations if operation.kind in TRADES]
     totals = book.state.lifetime
     where = {"chain_id": book.thread_id, "pool_id": book.config.pool_id}
@@ -52,6 +80,10 @@ def _check_thread(book: ThreadBook, operations: list[JournalOp], found: Findings
         total = sum(getattr(each, field) or 0 for each in settled)
         found.equal("totals", total, getattr(totals, name), f"{name} is not the journal's sum", **where)
     confirmed = [each.spent or 0 for each in settled if each.outcome is Outcome.CONFIRMED]
+    pool = books.pools_by_id.get(Address(book.config.pool_id))
+    if pool is not None:
+        loss = _rounding_loss(book, pool.pool, confirmed)
+        found.equal("totals", loss, totals.rounding_loss_nano, "the rounding loss differs", **where)
     sizes = (min((n for n in confirmed if n), default=0), max(confirmed, default=0))
     found.equal("totals", sizes, (totals.smallest, totals.largest), "smallest or largest operation", **where)
     brought = sum(

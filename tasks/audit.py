@@ -102,14 +102,14 @@ def gather(runtime: Runtime, journal: Journal, archive: ChainArchive, tell: Prog
     pools = _pools(store)
     base = _base_addresses(runtime, threads, pools)
     archive.wait_finalized()
-    history = archive.histories(base)
+    history = _histories(archive, base, threads)
     landed = {op.signature for op in journal.operations if op.settled and op.settled.outcome is not Outcome.EXPIRED}
     for _ in range(LISTINGS):
         if archive.throttled or landed <= {signature for listed in history.values() for signature in listed}:
             break
         tell("some landed signatures are not listed yet; reading the histories again")
         sleep(LISTING_PAUSE_S)
-        history = archive.histories(base)
+        history = _histories(archive, base, threads)
     transactions: dict[Signature, ChainTx] = {}
     owners = {address for address in base if address in {book.config.wallet for book in threads}}
     owners.add(chain.keyring.core_address)
@@ -145,6 +145,15 @@ def gather(runtime: Runtime, journal: Journal, archive: ChainArchive, tell: Prog
             treasury=program.rent_minimum_lamports(program.TREASURY_BYTES),
         ),
     )
+
+
+def _histories(
+    archive: ChainArchive, base: list[Address], threads: tuple[ThreadBook, ...]
+) -> dict[Address, tuple[Signature, ...]]:
+    """Wallets, vaults, pool states and mints first; the wallets' token accounts only where nobody throttles us."""
+    less = {account for thread in threads for account in thread.config.accounts.values()}
+    history = archive.histories([address for address in base if address not in less])
+    return history if archive.throttled else history | archive.histories(sorted(less))
 
 
 def _threads(store: RedisStore) -> tuple[ThreadBook, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from sys import intern
 from time import monotonic, sleep
 from typing import Any
@@ -71,17 +72,27 @@ class ChainArchive:
         return {address: tuple(reversed(newest_first)) for address, newest_first in found.items()}
 
     def transactions(self, signatures: Sequence[Signature]) -> Iterator[ChainTx]:
-        """Every transaction that landed; one that the chain does not know is left out."""
+        """Every transaction that landed; one that the chain does not know is left out.
+
+        While one answer is read the next is asked for: node and reader take about as long as each other.
+        """
+        size = self._size(TRANSACTIONS_PER_REQUEST)
+        batches = [signatures[start : start + size] for start in range(0, len(signatures), size)]
+        with ThreadPoolExecutor(max_workers=1) as ahead:
+            asked = [ahead.submit(self._ask_for, batch) for batch in batches[:1]]
+            for number, batch in enumerate(batches):
+                answers = asked.pop().result()
+                asked = [ahead.submit(self._ask_for, following) for following in batches[number + 1 : number + 2]]
+                for signature, answer in zip(batch, answers, strict=True):
+                    if answer is not None:
+                        yield read_transaction(signature, answer)
+                self._progress(
+                    f"reading transactions: {min((number + 1) * size, len(signatures))} of {len(signatures)}"
+                )
+
+    def _ask_for(self, signatures: Sequence[Signature]) -> list[Any]:
         options = {**COMMITMENT, "encoding": "json", "maxSupportedTransactionVersion": 0}
-        done = 0
-        while done < len(signatures):
-            batch = signatures[done : done + self._size(TRANSACTIONS_PER_REQUEST)]
-            calls = [Call(signature, "getTransaction", [signature, options]) for signature in batch]
-            for signature, answer in zip(batch, self._all(calls), strict=True):
-                if answer is not None:
-                    yield read_transaction(signature, answer)
-            done += len(batch)
-            self._progress(f"reading transactions: {done} of {len(signatures)}")
+        return self._all([Call(signature, "getTransaction", [signature, options]) for signature in signatures])
 
     def accounts(self, addresses: Sequence[Address]) -> tuple[int, dict[Address, Account | None]]:
         """The oldest slot of the answers, and the accounts; None: not there."""

@@ -85,6 +85,7 @@ class Ledger:
     totals: dict[str, Totals] = field(default_factory=dict)
     numbers: dict[str, int] = field(default_factory=dict)
     payments: dict[str, dict[str, int]] = field(default_factory=dict)
+    volume: dict[str, int] = field(default_factory=dict)
     ledger: dict[str, Any] = field(default_factory=dict)
     outbox: dict[str, dict[str, str]] = field(default_factory=dict)
     liquidity: dict[Side, int] = field(default_factory=lambda: {Side.A: 0, Side.B: 0})
@@ -281,9 +282,15 @@ class Ledger:
             pool_fees=fee,
             owed=output,
         )
-        totals = self.totals[thread_id]
+        self._size(config, amount, output)
+
+    def _size(self, config: ThreadConfig, amount: int, output: int) -> None:
+        totals = self.totals[config.thread_id]
+        if config.kind is ThreadKind.SWAP:
+            ratio_in, ratio_out = self.pool.ratio(config.side), self.pool.ratio(config.side.other)
+            totals = totals.plus(rounding_loss_nano=(amount * ratio_out - output * ratio_in) * 10**9 // ratio_in)
         smallest = min(totals.smallest or amount, amount)
-        self.totals[thread_id] = replace(totals, smallest=smallest, largest=max(totals.largest, amount))
+        self.totals[config.thread_id] = replace(totals, smallest=smallest, largest=max(totals.largest, amount))
 
     def _count(self, thread_id: str, **amounts: int) -> None:
         self.totals[thread_id] = self.totals[thread_id].plus(**amounts)
@@ -305,6 +312,7 @@ class Ledger:
         count = self.payments.setdefault(f"share:{POOL_ID}", {"submitted": 0, "confirmed": 0})
         count |= {name: times + 1 for name, times in count.items()}
         entry["amount"] = str(int(entry["amount"]) - amount)
+        self.volume[asset.value] = self.volume.get(asset.value, 0) + amount
         empty: dict[str, Any] = {"paid": {}, "paid_to": {}, "received": {}, "retained": {}}
         for name, part, key in ((owner.thread_id, "paid", asset.value), (owner.thread_id, "paid_to", taker_id)):
             record = self.ledger.setdefault(f"share:{name}", json.loads(json.dumps(empty)))
@@ -376,7 +384,9 @@ class Ledger:
             pools=(PoolBook(pool=self.pool, ledger=self.ledger, outbox=self.outbox),),
             threads=tuple(threads),
             payments=tuple(
-                PaymentBook(chain_id=ChainId(name), totals=totals, volume={}, operation_number=self.numbers[name])
+                PaymentBook(
+                    chain_id=ChainId(name), totals=totals, volume=self.volume, operation_number=self.numbers[name]
+                )
                 for name, totals in self.payments.items()
             ),
             core=CORE,
