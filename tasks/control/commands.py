@@ -135,12 +135,13 @@ class Command:
 
     def send(self, operation: Operation, *, slot: int = 0) -> None:
         """Prepare one transaction; it is sent after the commit, its outcome is there in a later step."""
-        self.progress.operation_number += 1
-        number = self.progress.operation_number
+        number = self.progress.operation_number + 1
         now_ms = self.cycle.now_ms
         intent = self.runtime.chain.prepare(
             operation, operation_id(self.begun, number), number, now_ms=now_ms, slot=slot
         )
+        # Only now: a preparation that could not reach the chain must not leave a hole in the numbers.
+        self.progress.operation_number = number
         self.draft.add_intent(intent, operation, now_ms)
 
     def landed(self) -> Receipt | None:
