@@ -32,6 +32,8 @@ Step = Callable[[Scene, Sandbox], Action]
 def sandbox_ratios(pool: Pool) -> dict[str, tuple[int, int]]:
     """The ratios of the sandboxes; each is accepted whatever the mints' decimals are, or left out (CONTRACT.md 5)."""
     ratios = {EVEN: (1, 1), THOUSAND: (1000, 1), WIDE: (1, BIG)}
+    if (pool.ratio_a, pool.ratio_b) == (1, 1) and 1 <= pool.decimals_a <= 18:
+        ratios[EVEN] = (10**pool.decimals_a, 10**pool.decimals_a)
     if 1 <= pool.decimals_a <= 18:
         ratios[PRODUCT_A] = (10**pool.decimals_a, BIG)
     if 1 <= pool.decimals_b <= 18:
