@@ -13,7 +13,7 @@ from domain.audit_records import ChainTx, Step, TokenMove
 from domain.chain.endpoints import Endpoints
 from domain.chain.errors import RpcError, RpcErrorObject, RpcThrottled
 from domain.chain.receipts import AccountReader, base58_decode
-from domain.chain.rpc import Call
+from domain.chain.rpc import THROTTLE_CODES, Call
 from domain.contract_errors import parse_error
 from domain.errors import StressError
 from domain.facts import Account
@@ -122,9 +122,10 @@ class ChainArchive:
                 self._pause(str(error))
                 continue
             refused = next((result for result in results if isinstance(result, RpcErrorObject)), None)
-            if refused is None and not any(isinstance(result, RpcError) for result in results):
+            if refused is None:
                 return results
-            self._pause(str(refused or "an answer is missing"))
+            self.throttled = self.throttled or refused.code in THROTTLE_CODES
+            self._pause(str(refused))
 
     def _pause(self, why: str) -> None:
         if monotonic() + RETRY_S > self._deadline:
