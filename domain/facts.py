@@ -121,7 +121,7 @@ class Mint:
 class Account:
     """One account at one slot: lamports and, when its content is known to us, the decoded content.
 
-    ``decoded`` is None for an account without content or of an unexpected shape; ``raw`` keeps the bytes for a fault report.
+    ``decoded`` is None for an account without content or of an unexpected shape; ``raw`` keeps the bytes for a fault.
     """
 
     address: Address

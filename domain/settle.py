@@ -302,11 +302,13 @@ def apply_settlement(state: ThreadState, config: ThreadConfig, settlement: Settl
         state = state.noted(replace(settlement.note, at_ms=now_ms, operation_type=kind))
     if not settlement.own:
         return state
-    state = replace(state, session=_booked(state.session, settlement), lifetime=_booked(state.lifetime, settlement))
+    session, lifetime = _booked(state.session, settlement), _booked(state.lifetime, settlement)
     if settlement.outcome is not Outcome.CONFIRMED:
-        return replace(state, consecutive_failures=state.consecutive_failures + 1)
-    return replace(
-        state,
+        failures = state.consecutive_failures + 1
+        return state.evolved(session=session, lifetime=lifetime, consecutive_failures=failures)
+    return state.evolved(
+        session=session,
+        lifetime=lifetime,
         consecutive_failures=0,
         last_success_at_ms=now_ms,
         fee_trend=(*state.fee_trend, settlement.network_fee)[-TREND_LENGTH:],
@@ -315,18 +317,16 @@ def apply_settlement(state: ThreadState, config: ThreadConfig, settlement: Settl
 
 
 def _booked(totals: Totals, settlement: Settlement) -> Totals:
-    totals = totals.counted(settlement.outcome).plus(
-        spent=settlement.spent,
-        received=settlement.received,
-        network_fees=settlement.network_fee,
-        pool_fees=settlement.pool_fee,
-        rounding_loss_nano=settlement.rounding_loss_nano,
-    )
-    if settlement.outcome is not Outcome.CONFIRMED:
-        return totals
-    amount = settlement.spent
-    return replace(
-        totals,
-        smallest=min(totals.smallest, amount) if totals.smallest else amount,
-        largest=max(totals.largest, amount),
-    )
+    amount, outcome = settlement.spent, settlement.outcome.value
+    changes = {
+        outcome: getattr(totals, outcome) + 1,
+        "spent": totals.spent + amount,
+        "received": totals.received + settlement.received,
+        "network_fees": totals.network_fees + settlement.network_fee,
+        "pool_fees": totals.pool_fees + settlement.pool_fee,
+        "rounding_loss_nano": totals.rounding_loss_nano + settlement.rounding_loss_nano,
+    }
+    if settlement.outcome is Outcome.CONFIRMED:
+        changes["smallest"] = min(totals.smallest, amount) if totals.smallest else amount
+        changes["largest"] = max(totals.largest, amount)
+    return totals.evolved(**changes)

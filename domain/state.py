@@ -1,12 +1,13 @@
-"""The documents a thread's chain owns: totals, waiting, errors, the order it carries out. Written whole by every commit.
+"""The documents a thread's chain owns: totals, waiting, errors, the order it carries out.
 
-Amounts are decimal strings in JSON and ints here; a document belongs to exactly one chain (DESIGN.md 3, "Numbers in Redis").
+Written whole by every commit. Amounts are decimal strings in JSON and ints here (DESIGN.md 3, "Numbers in Redis").
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
+from operator import attrgetter
 from typing import Any
 
 from domain.ids import CommandId
@@ -17,7 +18,9 @@ ERROR_HISTORY = 10
 TREND_LENGTH = 10
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Totals and ThreadState are values: nothing changes one in place. They are not frozen because every cycle makes a
+# dozen of them, and a frozen dataclass of 25 fields takes five times as long to make.
+@dataclass(slots=True, kw_only=True)
 class Totals:
     """What one thread's operations did. Every amount was read from a confirmed transaction. Fees are lamports."""
 
@@ -45,10 +48,13 @@ class Totals:
 
     def counted(self, outcome: Outcome) -> Totals:
         name = outcome.value
-        return replace(self, **{name: getattr(self, name) + 1})
+        return self.evolved(**{name: getattr(self, name) + 1})
+
+    def evolved(self, **changes: int) -> Totals:
+        return Totals(**(dict(zip(_TOTALS, _OF_TOTALS(self), strict=True)) | changes))
 
     def plus(self, **amounts: int) -> Totals:
-        return replace(self, **{name: getattr(self, name) + amount for name, amount in amounts.items()})
+        return self.evolved(**{name: getattr(self, name) + amount for name, amount in amounts.items()})
 
     def to_json(self) -> dict[str, str]:
         # Not asdict: its deep copy was a quarter of a cycle's own work.
@@ -97,13 +103,13 @@ class Order:
         return cls(kind=OrderKind(doc["kind"]), command_id=doc["command"], step=doc["step"], data=doc["data"])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class ThreadState:
-    """A thread's document. ``balances`` are of the last snapshot, base units and lamports, keyed sol, token_a ... lp_b."""
+    """A thread's document. ``balances``: of the last snapshot, base units and lamports, keyed sol, token_a ... lp_b."""
 
     operation_number: int = 0
-    session: Totals = Totals()
-    lifetime: Totals = Totals()
+    session: Totals = field(default_factory=Totals)
+    lifetime: Totals = field(default_factory=Totals)
     session_started_at_ms: int = 0
     session_reason: str = ""
     stopped_at_ms: int = 0
@@ -125,14 +131,17 @@ class ThreadState:
     errors: tuple[ErrorNote, ...] = ()
     error_counts: dict[str, int] = field(default_factory=dict)
 
+    def evolved(self, **changes: Any) -> ThreadState:
+        """A copy with changes: dataclasses.replace, in a third of its time."""
+        return ThreadState(**(dict(zip(_STATE, _OF_STATE(self), strict=True)) | changes))
+
     def noted(self, note: ErrorNote, limit: int = ERROR_HISTORY) -> ThreadState:
         counts = {**self.error_counts, note.error: self.error_counts.get(note.error, 0) + 1}
-        return replace(self, errors=(*self.errors, note)[-limit:], error_counts=counts)
+        return self.evolved(errors=(*self.errors, note)[-limit:], error_counts=counts)
 
     def session_begun(self, now_ms: int, *, reason: str) -> ThreadState:
         """A new session: its statistics start at zero, the lifetime's go on."""
-        return replace(
-            self,
+        return self.evolved(
             session=Totals(),
             session_started_at_ms=now_ms,
             session_reason=reason,
@@ -145,11 +154,11 @@ class ThreadState:
 
     def plus(self, **amounts: int) -> ThreadState:
         """Both totals with the amounts added."""
-        return replace(self, session=self.session.plus(**amounts), lifetime=self.lifetime.plus(**amounts))
+        return self.evolved(session=self.session.plus(**amounts), lifetime=self.lifetime.plus(**amounts))
 
     def waited(self, reason: str, now_ms: int) -> ThreadState:
         since = self.waiting_since_ms if self.waiting == reason else now_ms
-        return replace(self, waiting=reason, waiting_since_ms=since, waits=self.waits + 1)
+        return self.evolved(waiting=reason, waiting_since_ms=since, waits=self.waits + 1)
 
     def to_text(self) -> str:
         doc: dict[str, Any] = {}
@@ -177,3 +186,9 @@ class ThreadState:
         for name in ("fee_trend", "loss_trend"):
             doc[name] = tuple(doc.get(name, ()))
         return cls(**doc)
+
+
+_TOTALS = tuple(Totals.__dataclass_fields__)
+_OF_TOTALS = attrgetter(*_TOTALS)
+_STATE = tuple(ThreadState.__dataclass_fields__)
+_OF_STATE = attrgetter(*_STATE)

@@ -90,7 +90,7 @@ class ThreadConfig:
 
     @property
     def direction(self) -> str | None:
-        """ "a_to_b" or "b_to_a" for a swap thread."""
+        """A swap thread's "a_to_b" or "b_to_a", else None."""
         if self.kind is not ThreadKind.SWAP:
             return None
         return "a_to_b" if self.side is Side.A else "b_to_a"

@@ -11,6 +11,7 @@ from celery import Celery
 
 from domain.chain.gateway import SolanaChain
 from domain.errors import CommandCode, CommandError
+from domain.facts import Account, Observation
 from domain.ids import Address, PoolId, ThreadId
 from domain.pool import Pool
 from domain.runtime.settings import Settings
@@ -19,6 +20,23 @@ from domain.store.gateway import RedisStore
 from domain.thread import ThreadConfig
 from tasks.client import Commands
 from tasks.publish import Publisher
+
+
+class Snapshots:
+    """Which snapshot of each pool this process has checked last: its endpoint and slot, and the pool account itself.
+
+    All accounts of one slot at one endpoint are the same for every thread that reads them.
+    """
+
+    def __init__(self) -> None:
+        self._last: dict[PoolId, tuple[str, int, Account | None]] = {}
+
+    def is_new(self, pool_id: PoolId, seen: Observation) -> bool:
+        snapshot = (seen.endpoint, seen.slot, seen.accounts[Address(pool_id)])
+        if self._last.get(pool_id) == snapshot:
+            return False
+        self._last[pool_id] = snapshot
+        return True
 
 
 @dataclass(slots=True, kw_only=True)
@@ -34,6 +52,7 @@ class Runtime:
     # Delays only spread load, nothing is decided by them; decisions use the run's seed (domain/randomness.py).
     jitter: random.Random = field(default_factory=random.Random)
     wallets: dict[Address, ThreadId]  # whose wallet it is, filled as configurations are read; the keyring asks it
+    snapshots: Snapshots = field(default_factory=Snapshots)
     _pools: dict[PoolId, Pool] = field(default_factory=dict)
     _threads: dict[ThreadId, ThreadConfig] = field(default_factory=dict)
     _seed: int | None = None

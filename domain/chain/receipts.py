@@ -28,6 +28,8 @@ _BASE58 = {
     character: value for value, character in enumerate("123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz")
 }
 
+REMEMBERED_ACCOUNTS = 50_000
+
 
 def read_receipt(signature: Signature, answer: dict[str, Any]) -> Receipt | None:
     """A Receipt from getTransaction with encoding "json"; None when the node has the transaction but not its meta."""
@@ -109,19 +111,24 @@ class AccountReader:
         self._program_id = program_id
         self._system_state = system_state
         self._treasury = treasury
+        self._last: dict[Address, tuple[str, Account]] = {}
 
     def read(self, address: Address, value: dict[str, Any] | None) -> Account | None:
         """An account from getMultipleAccounts with encoding "base64"; None stands for a valid "not there"."""
         if value is None:
             return None
-        raw = b64decode(value["data"][0])
-        return Account(
-            address=address,
-            lamports=value["lamports"],
-            owner=Address(value["owner"]),
-            raw=raw,
-            decoded=self._decode(address, value["owner"], raw),
-        )
+        text, lamports, owner = value["data"][0], value["lamports"], value["owner"]
+        # The threads of a pool read the same accounts at the same slot: most of what one reads another has decoded.
+        known = self._last.get(address)
+        if known is not None and known[0] == text and known[1].lamports == lamports and known[1].owner == owner:
+            return known[1]
+        raw = b64decode(text)
+        decoded = self._decode(address, owner, raw)
+        account = Account(address=address, lamports=lamports, owner=Address(owner), raw=raw, decoded=decoded)
+        if len(self._last) >= REMEMBERED_ACCOUNTS:
+            self._last.clear()
+        self._last[address] = (text, account)
+        return account
 
     def _decode(
         self, address: Address, owner: str, raw: bytes

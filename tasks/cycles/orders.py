@@ -51,7 +51,7 @@ def order_cycle(thread: ThreadCycle, order: Order, seen: Observation) -> None:
 
 
 def _stop(thread: ThreadCycle, order: Order) -> None:
-    thread.state = replace(thread.state, stopped_at_ms=thread.cycle.now_ms, stop_reason="manual")
+    thread.state = thread.state.evolved(stopped_at_ms=thread.cycle.now_ms, stop_reason="manual")
     _answer(thread, order, {"thread_id": thread.config.thread_id, "status": ThreadStatus.STOPPED.value})
     thread.draft.next_ms = None
 
@@ -67,7 +67,7 @@ def _isolate(thread: ThreadCycle, order: Order, _: Observation) -> None:
             if config.wallet in doc["in"].get("wallets", ()):
                 return
         last_slot = json.loads(chain.state or "{}").get("last_slot", 0)
-        thread.state = replace(thread.state, last_slot=max(thread.state.last_slot, last_slot))
+        thread.state = thread.state.evolved(last_slot=max(thread.state.last_slot, last_slot))
     for entry_id, text in store.outbox(config.pool_id).items():
         if json.loads(text)["owner"] == config.thread_id:
             thread.draft.outbox_take[entry_id] = text

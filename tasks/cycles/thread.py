@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 
 from domain.chain.gateway import ChainUnreachableError, Want
 from domain.chains import Begun
@@ -43,7 +42,7 @@ class ThreadCycle:
         self.runtime = cycle.runtime
         self.config = config
         self.pool: Pool = cycle.runtime.pool(config.pool_id)
-        self.state = replace(state, cycles=state.cycles + 1)
+        self.state = state.evolved(cycles=state.cycles + 1)
         self.order = Order.from_text(cycle.begun.order)
         self.policy = Policy.from_text(cycle.begun.policy)
         self.draft = Draft(order=cycle.begun.order)
@@ -121,8 +120,7 @@ class ThreadCycle:
         if settlement.faults and self.refresh_policy():
             settlement = settle_thread_operation(self.config, self.pool, intent, receipt, self.policy)
         now_ms = self.cycle.now_ms
-        self.state = replace(
-            apply_settlement(self.state, self.config, settlement, now_ms),
+        self.state = apply_settlement(self.state, self.config, settlement, now_ms).evolved(
             last_slot=max(self.state.last_slot, receipt.slot),
             last_confirm_ms=now_ms - intent.prepared_at_ms,
         )
@@ -184,6 +182,8 @@ class ThreadCycle:
         return True
 
     def _check(self, seen: Observation) -> None:
+        if not self.runtime.snapshots.is_new(self.pool.pool_id, seen):
+            return  # another thread of this process has checked the very same snapshot
         checked = check_snapshot(self.pool, seen, self.policy)
         if checked.faults and self.refresh_policy():
             checked = check_snapshot(self.pool, seen, self.policy)
@@ -197,7 +197,7 @@ class ThreadCycle:
     def _remember_balances(self, seen: Observation) -> None:
         balances = {"sol": seen.lamports(self.config.wallet)}
         balances |= {asset.value: seen.tokens(address) for asset, address in self.config.accounts.items()}
-        self.state = replace(self.state, balances=balances, balances_slot=seen.slot, balances_at_ms=self.cycle.now_ms)
+        self.state = self.state.evolved(balances=balances, balances_slot=seen.slot, balances_at_ms=self.cycle.now_ms)
 
     def _plan(self, seen: Observation) -> None:
         if self.begun.service_paused:
@@ -224,9 +224,9 @@ class ThreadCycle:
         intent = self.runtime.chain.prepare(
             operation, operation_id(self.begun, number), number, now_ms=now_ms, slot=seen.slot
         )
-        self.state = replace(self.state, operation_number=number, waiting="", waiting_since_ms=0)
+        self.state = self.state.evolved(operation_number=number, waiting="", waiting_since_ms=0)
         if operation.kind in OWN_KINDS:
-            self.state = replace(self.state.plus(submitted=1), last_operation_at_ms=now_ms)
+            self.state = self.state.plus(submitted=1).evolved(last_operation_at_ms=now_ms)
         self.draft.add_intent(intent, operation, now_ms)
         self.draft.count("acted", self.config.kind.value)
 
@@ -236,7 +236,7 @@ class ThreadCycle:
 
     def halt(self, reason: str) -> None:
         """An unexpected error: the thread goes to ``error``, state kept; open intents settle first (DESIGN.md 7)."""
-        self.state = replace(self.state, stop_reason=reason, stopped_at_ms=self.cycle.now_ms)
+        self.state = self.state.evolved(stop_reason=reason, stopped_at_ms=self.cycle.now_ms)
         self.draft.status = ThreadStatus.ERROR
         if not self.draft.intents:
             self.draft.next_ms = None
