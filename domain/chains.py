@@ -113,7 +113,7 @@ class BrokenMark:
 class Commit:
     """One atomic step. Everything is checked before the first write; amounts are text the script never reads.
 
-    ``next`` None ends the chain (it leaves the due set). ``status`` sets a thread's status, which raises the generation.
+    ``next`` None ends the chain (it leaves the due set). ``status`` sets a thread's status, raising the generation.
     """
 
     begun: Begun

@@ -263,5 +263,3 @@ def test_a_command_delivered_twice_acts_once(world):
     pools = len(world.runtime.store.list_pools())
     world.answer(command)
     assert len(world.runtime.store.list_pools()) == pools + 1
-
-
