@@ -31,6 +31,7 @@ IN_FLIGHT: Final = 6  # probes of one pool that may be open at once
 LOCAL_IN_FLIGHT: Final = 24
 CYCLES_FOR_ALL: Final = 14  # on a chain of our own the pools get through the catalogue together in so many cycles
 KEPT_FOR_AGAIN: Final = 100
+TRIES: Final = 4
 COMPUTE_UNITS: Final = 400_000
 MAX_COMPUTE_UNITS: Final = 1_380_000
 
@@ -48,6 +49,7 @@ class Deal:
     ok: int = 0
     wrong: dict[str, int] = field(default_factory=dict)
     again: list[str] = field(default_factory=list)
+    tries: dict[str, int] = field(default_factory=dict)  # of this round, so that what cannot be proved here ends
     other: str = ""  # another pool, whose accounts serve as foreign ones
     pools: int = 1
 
@@ -59,8 +61,10 @@ class Deal:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
     def repeat(self, name: str) -> None:
-        if name in BY_NAME and name not in self.again and len(self.again) < KEPT_FOR_AGAIN:
+        tries = self.tries.get(name, 0)
+        if name in BY_NAME and name not in self.again and tries < TRIES and len(self.again) < KEPT_FOR_AGAIN:
             self.again.append(name)
+            self.tries[name] = tries + 1
 
 
 class ProbeCycle(PaymentCycle):
@@ -138,6 +142,8 @@ class ProbeCycle(PaymentCycle):
             self.deal.position += 1
             return BY_NAME[self.deal.again.pop(0)]
         self.deal.position += 1
+        if self.deal.position % len(CATALOGUE) == 0:
+            self.deal.tries.clear()
         return dealt(self.deal.position - 1)
 
     def _attempt(self, probe: Probe, scene: Scene) -> Attempt | None:
@@ -204,9 +210,10 @@ class ProbeCycle(PaymentCycle):
     def _judge(self, intent: Intent, receipt: Receipt) -> Judgement:
         """By the policy of this cycle's begin; what that cannot explain, by the policy as it stands now."""
         known = Policy.from_text(self.begun.policy) if self.pool.managed else None
-        judgement = judge(intent.inputs, receipt, known, self.core)
+        judgement = judge(intent.inputs, receipt, known, self.core, intent.compute_limit)
         if judgement.problems and self.pool.managed:
-            judgement = judge(intent.inputs, receipt, self.runtime.store.policy(self.pool.pool_id), self.core)
+            now = self.runtime.store.policy(self.pool.pool_id)
+            judgement = judge(intent.inputs, receipt, now, self.core, intent.compute_limit)
         return judgement
 
     def _remember(self, name: str, judgement: Judgement) -> None:

@@ -60,7 +60,7 @@ def scene_of(runtime: Runtime, pool: Pool, seen: Observation, running: list[Thre
         liquidity_fee=shown.liquidity_fee,
         swap_fee=shown.swap_fee,
         strangers=_strangers(runtime, running),
-        other_pool=runtime.pool(other) if other else None,
+        other_pool=_other_pool(runtime, other),
         sandboxes=sandboxes_of(chain.builder, core, pool),
         system_state=chain.system_state,
         treasury=chain.treasury,
@@ -81,6 +81,13 @@ def treasury_open(account: Account | None) -> bool:
     most = program.TREASURY_BASE_RATE_LAMPORTS_PER_HOUR - 2 * program.REGISTRATION_FEE_LAMPORTS
     rent = program.rent_minimum_lamports(program.TREASURY_BYTES)
     return rent < account.lamports < most and account.decoded.last_withdrawal_timestamp == 0
+
+
+def _other_pool(runtime: Runtime, pool_id: PoolId) -> Pool | None:
+    try:
+        return runtime.pool(pool_id) if pool_id else None
+    except CommandError:  # archived meanwhile
+        return None
 
 
 def _strangers(runtime: Runtime, running: list[ThreadId]) -> tuple[Stranger, ...]:

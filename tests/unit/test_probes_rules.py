@@ -153,6 +153,12 @@ def test_without_its_surroundings_a_probe_proves_nothing(name, value):
     assert verdict(expectation(), landed).verdict is Verdict.WRONG
 
 
+def test_running_out_of_compute_units_proves_nothing():
+    exhausted = receipt("ProgramFailedToComplete", 1, compute_units=400_000)
+    assert judge({"probe": "p", "expect": expectation()}, exhausted, QUIET, CORE, 400_000).verdict is Verdict.AGAIN
+    assert judge({"probe": "p", "expect": expectation()}, exhausted, QUIET, CORE, 800_000).verdict is Verdict.WRONG
+
+
 def test_the_fees_of_a_reverted_trade_are_read_from_its_inner_transfers():
     expect = expectation(code=STOPPED, at=1, transfers=["13", "swap"], fees_of=POOL)
     moves = [InnerTransfer(source=CORE, destination=POOL, lamports=n) for n in (13, 2)]
