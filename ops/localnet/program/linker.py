@@ -213,7 +213,19 @@ def _write(image: bytearray, layout: _Layout, sites: list[tuple[int, str]], entr
     )
     headers += struct.pack("<IIQQQQIIQQ", last_name, SHT_STRTAB, 0, 0, loaded_end, len(shstrtab.data), 0, 0, 1, 0)
 
-    elf = struct.pack(
+    elf = _elf_header(entry, table_at, len(named))
+    elf += _program_header(1, 5, text_at, layout.end - text_at)
+    elf += _program_header(1, 4, dynamic_at, loaded_end - dynamic_at)
+    elf += _program_header(2, 4, dynamic_at, len(dynamic))
+    image[:HEADER_SIZE] = elf
+    body = bytes(image) + dynamic + dynsym + bytes(dynstr.data)
+    body = body.ljust(rel_at, b"\0") + rel + bytes(shstrtab.data)
+    return body.ljust(table_at, b"\0") + headers
+
+
+def _elf_header(entry: int, table_at: int, named_sections: int) -> bytes:
+    """A null section stands before the named ones and the name table behind them."""
+    return struct.pack(
         "<16sHHIQQQIHHHHHH",
         b"\x7fELF\x02\x01\x01",
         ET_DYN,
@@ -227,16 +239,9 @@ def _write(image: bytearray, layout: _Layout, sites: list[tuple[int, str]], entr
         56,
         3,
         64,
-        len(named) + 2,
-        len(named) + 1,
+        named_sections + 2,
+        named_sections + 1,
     )
-    elf += _program_header(1, 5, text_at, layout.end - text_at)
-    elf += _program_header(1, 4, dynamic_at, loaded_end - dynamic_at)
-    elf += _program_header(2, 4, dynamic_at, len(dynamic))
-    image[:HEADER_SIZE] = elf
-    body = bytes(image) + dynamic + dynsym + bytes(dynstr.data)
-    body = body.ljust(rel_at, b"\0") + rel + bytes(shstrtab.data)
-    return body.ljust(table_at, b"\0") + headers
 
 
 def _program_header(kind: int, flags: int, at: int, size: int) -> bytes:
