@@ -58,9 +58,7 @@ def free_port() -> int:
 
 def node_command(app_queue: str, name: str, pool: str, concurrency: int) -> tuple[str, ...]:
     """One Celery node that consumes one queue."""
-    options = ("-Q", app_queue, "-P", pool, "-c", str(concurrency), "-n", f"{name}@%h")
-    quiet = ("--without-gossip", "--without-mingle", "--loglevel", "INFO")
-    return (sys.executable, "-m", "celery", "-A", "tasks.app", "worker", *options, *quiet)
+    return (sys.executable, "-m", "tasks.node", app_queue, name, pool, str(concurrency))
 
 
 class Stack:
@@ -89,6 +87,10 @@ class Stack:
     def settings(self) -> Settings:
         """The effective settings; complete once the foundation stands."""
         return self._settings
+
+    @property
+    def log_directory(self) -> Path:
+        return self._wanted.directory / "logs"
 
     @property
     def api_url(self) -> str:
@@ -135,6 +137,11 @@ class Stack:
 
     def restarts(self) -> dict[str, int]:
         return self._children.restarts()
+
+    @property
+    def children(self) -> Children:
+        """For whoever tests what happens when they die."""
+        return self._children
 
     def stop(self, roles: Sequence[str]) -> list[str]:
         """End these roles for good; names of the children that had to be killed."""

@@ -126,6 +126,8 @@ def figures_of(record: RunRecord) -> dict[str, Figure | None]:
 
 def _reasons(record: RunRecord, judged: list[Judged]) -> list[str]:
     """Why a run fails: thresholds, and what no scenario can excuse."""
+    if record.error and record.books is None:
+        return []  # it never got that far
     reasons = [f"threshold {one.threshold.text}: {_shown(one.value)}" for one in judged if not one.ok]
     if record.fault_count:
         checks = ", ".join(f"{name} x{count}" for name, count in sorted(record.total.faults.items()))

@@ -60,8 +60,8 @@ def _tiles(document: Document) -> str:
     confirmed = sum(kind["confirmed"] for kind in document["operations"].values())
     tiles = [
         ("operations confirmed", confirmed),
-        ("transactions per s", document["throughput"]["tx_per_s"]),
-        ("cycles per s", document["throughput"]["cycles_per_s"]),
+        ("transactions per s", round(document["throughput"]["tx_per_s"], 1)),
+        ("cycles per s", round(document["throughput"]["cycles_per_s"], 1)),
         ("share of the full cadence", _percent(figures["cadence"])),
         ("lateness p99", _unit(document["lateness_ms"]["p99"], "ms")),
         ("confirmation p50", _unit(document["confirm_ms"]["p50"], "ms")),
@@ -174,18 +174,15 @@ def _steps(document: Document) -> str:
 
 
 def _audit(document: Document) -> str:
+    audit = document["audit"]
     rows = [
-        (
-            str(one.get("id", one.get("check", ""))),
-            one.get("message", ""),
-            _text(one.get("expected")),
-            _text(one.get("actual")),
-        )
-        for one in document["audit"]["violations"]
+        (str(one.get("id")), str(one.get("message")), _text(one.get("expected")), _text(one.get("actual")))
+        for one in audit["violations"]
     ]
-    notes = "".join(f"<li>{escape(note)}</li>" for note in document["audit"]["notes"])
-    listed = f"<ul>{notes}</ul>" if notes else ""
-    return _table("Closing audit: violations", ("check", "what", "expected", "actual"), rows) + listed
+    notes = "".join(f"<li>{escape(note)}</li>" for note in audit["notes"])
+    table = _table("Violations", ("check", "what", "expected", "actual"), rows)
+    said = f"{audit['checks']:,} comparisons, {len(rows)} violations"
+    return f"<section><h2>Closing audit</h2><p>{said}</p><ul>{notes}</ul></section>{table}"
 
 
 def _faults(document: Document) -> str:

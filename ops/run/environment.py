@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any, Final
 
 from ops.counts import REPORTED_KINDS
@@ -32,6 +33,7 @@ def describe(stack: Stack, runtime: Runtime, record: RunRecord, plan: WorkerPlan
         "program_id": settings.program_id,
         "rpc_urls": settings.safe_dump()["rpc_urls"],
         "started_again": {name: count for name, count in stack.restarts().items() if count},
+        "log_errors": _log_errors(stack.log_directory),
         "cpu_us_per_cycle": _cpu_per_cycle(record),
         "load_began_s": round(record.load_began_s, 2),
     }
@@ -42,6 +44,17 @@ def _version(name: str) -> str | None:
         return version(name)
     except PackageNotFoundError:
         return None
+
+
+def _log_errors(directory: Path) -> dict[str, int]:
+    """Lines that a process logged as an error, by log file: nothing of ours should."""
+    found = {}
+    for path in sorted(directory.glob("*.log")):
+        with path.open(encoding="utf-8", errors="replace") as lines:
+            count = sum(1 for line in lines if '"level": "error"' in line or '"level": "critical"' in line)
+        if count:
+            found[path.name] = count
+    return found
 
 
 def _cpu_per_cycle(record: RunRecord) -> dict[str, int]:

@@ -120,7 +120,7 @@ class Job:
             slot_ms=scenario.slot_ms,
             program=options.program,
         )
-        with Stack(wanted, options.make_settings) as stack, (options.directory / "logs" / "run.log").open("a") as log:
+        with Stack(wanted, options.make_settings) as stack, (stack.log_directory / "run.log").open("a") as log:
             configure_logging(stack.settings, log)
             settings = stack.open_foundation(self._stop.is_set)
             app = create_app(settings)
@@ -132,6 +132,7 @@ class Job:
             driver, sampler = self._load(stack, runtime, view)
             self._close(stack, runtime, view, driver, sampler)
             self._state.record.environment = describe(stack, runtime, self._state.record, options.plan)
+            self._state.record.environment["interrupted"] = self._state.signals > 0
 
     def _load(self, stack: Stack, runtime: Runtime, view: LiveView) -> tuple[Driver, Sampler]:
         """The driver in a thread of its own; sampling, the view and the abort rules in this one."""
