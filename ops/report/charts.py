@@ -10,7 +10,7 @@ from typing import Final
 
 WIDTH: Final = 640
 HEIGHT: Final = 220
-LEFT, RIGHT, TOP, BOTTOM = 52, 12, 12, 26
+LEFT, RIGHT, TOP, BOTTOM = 52, 24, 12, 26
 COLOURS: Final = 7  # classes c0 .. c6 of the page's style
 Value = float | int | None
 
