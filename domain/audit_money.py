@@ -106,17 +106,15 @@ def _amount(books: Books, account: Address) -> int:
 def check_lamports(books: Books, effects: Mapping[Signature, Effects], found: Findings) -> None:
     """Each account holds its beginning plus what moved, and whatever left a wallet went where we know it."""
     accounts = {address for address in books.history if address in books.accounts}
-    first: dict[Address, int] = {}
     moved: defaultdict[Address, int] = defaultdict(int)
-    for tx in sorted(books.transactions.values(), key=lambda tx: tx.slot):
+    for tx in books.transactions.values():
         for address, (before, after) in tx.lamports.items():
             if address in accounts:
-                first.setdefault(address, before)
                 moved[address] += after - before
     for address in sorted(accounts):
         account = books.accounts[address]
         final = account.lamports if account else 0
-        initial = 0 if books.private else _initial(books, address, first)
+        initial = 0 if books.private else _initial(books, address, final)
         if not found.equal(
             "lamport-balance",
             initial + moved[address],
@@ -128,10 +126,10 @@ def check_lamports(books: Books, effects: Mapping[Signature, Effects], found: Fi
     _check_ways(books, effects, found)
 
 
-def _initial(books: Books, address: Address, first: Mapping[Address, int]) -> int:
-    """What the account held before its oldest transaction that we know."""
-    listed = books.transactions_of(address)
-    return listed[0].lamports.get(address, (0, 0))[0] if listed else first.get(address, 0)
+def _initial(books: Books, address: Address, final: int) -> int:
+    """What the account held before the oldest transaction that we know to have changed it."""
+    changes = (tx.lamports[address][0] for tx in books.transactions_of(address) if address in tx.lamports)
+    return next(changes, final)
 
 
 def _check_ways(books: Books, effects: Mapping[Signature, Effects], found: Findings) -> None:

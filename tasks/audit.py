@@ -55,6 +55,8 @@ def run_audit(
     reader = AccountReader(str(chain.program_id), chain.system_state, chain.treasury)
     archive = ChainArchive(chain.endpoints, reader, deadline=monotonic() + read_timeout_s, progress=tell)
     books = gather(runtime, journal, archive, tell)
+    for pool in runtime.store.archived_pools():
+        found.note(f"pool {pool.pool_id} is archived: the chain does not know it any more; it was not audited")
     tell(f"comparing {len(journal.operations)} operations with {len(books.transactions)} transactions")
     return audit(books, found)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from domain.audit_effects import COMPUTE_BUDGET, SYSTEM, TOKEN
+from domain.audit_findings import AuditResult
 from domain.audit_journal import read_journal
 from domain.audit_records import Books, ChainTx, PaymentBook, PoolBook, Step, ThreadBook, TokenMove
 from domain.facts import Account, Mint, PoolState, SystemState, TokenAccount, Treasury
@@ -25,6 +26,11 @@ LIQUIDITY_FEE, SWAP_FEE = 13_000_000, 271_500
 TOKEN_RENT, MINT_RENT, POOL_RENT, TREASURY_RENT = 2_039_280, 1_461_600, 3_939_360, 1_837_440
 REGISTRATION = 1_150_000_000
 RATIOS = {Side.A: 1_000_000_000, Side.B: 160_000_007}
+
+
+def ids(result: AuditResult) -> set[str]:
+    """The checks that found something."""
+    return {violation["id"].removeprefix("AUDIT-") for violation in result.violations}
 
 
 def make_pool(flags: int = 1) -> Pool:

@@ -8,25 +8,17 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from domain.audit import AuditResult, audit
+from domain.audit import audit
 from domain.audit_effects import SYSTEM, TOKEN
 from domain.audit_journal import read_journal
-from domain.audit_records import Books, ChainTx, Step, TokenMove
+from domain.audit_records import Books, ChainTx, Step
 from domain.facts import Mint, PoolState, SystemState, TokenAccount, Treasury
 from domain.ids import Address, Signature
-from domain.pool import Side
-from domain.thread import ThreadKind
-from tests.support.audit_books import CORE, FRT, POOL_ID, SYSTEM_STATE, TREASURY, Ledger, make_pool, played, thread, u64
+from tests.support.audit_books import CORE, FRT, POOL_ID, SYSTEM_STATE, TREASURY, ids, played, u64
 
 BOOKS = played().books()
 LINES = played().lines
-
-
-def ids(result: AuditResult) -> set[str]:
-    return {violation["id"].removeprefix("AUDIT-") for violation in result.violations}
 
 
 def test_honest_books_have_nothing_unexplained():
@@ -87,7 +79,11 @@ def test_recovered_is_right_after_a_rollback():
 
 @pytest.mark.parametrize(
     ("inputs", "check"),
-    [({"amount": "5000000008"}, "amount"), ({"amount": "5000000007", "deltas": {"vault_a": "1"}}, "deltas")],
+    [
+        ({"amount": "5000000008"}, "amount"),
+        ({"amount": "5000000007", "deltas": {"vault_a": "1"}}, "deltas"),
+        ({"amount": "5000000007", "lamports": {POOL_ID: "13000001"}}, "lamports"),
+    ],
 )
 def test_another_decision_than_what_was_carried_out_is_found(inputs, check):
     def change(doc: dict[str, Any]) -> dict[str, Any]:
@@ -243,6 +239,8 @@ def test_another_target_than_decided_is_found():
         return replace(step, accounts=accounts)
 
     assert "target" in ids(audit(with_step("deposit_1/1", FRT, elsewhere)))
+    withdraw = with_step("deposit_1/1", FRT, lambda step: replace(step, data=b"\x03" + step.data[1:]))
+    assert "kind" in ids(audit(withdraw))
 
 
 def test_a_success_inside_a_pause_is_found():
@@ -362,10 +360,13 @@ def test_an_account_that_is_off_is_found(address, fields, wanted):
     assert wanted <= ids(audit(with_account(address, **fields)))
 
 
-@pytest.mark.parametrize("address", [POOL_ID, TREASURY, SYSTEM_STATE, "mint_a"])
-def test_an_account_that_cannot_be_read_is_no_pass(address):
+@pytest.mark.parametrize(
+    ("address", "check"),
+    [(POOL_ID, "pool-there"), (TREASURY, "treasury-there"), (SYSTEM_STATE, "system-there"), ("mint_a", "supply")],
+)
+def test_an_account_that_cannot_be_read_is_no_pass(address, check):
     books = replace(BOOKS, accounts={**BOOKS.accounts, Address(address): None})
-    assert audit(books).violations
+    assert check in ids(audit(books))
 
 
 # -- our own totals --
@@ -421,75 +422,3 @@ def test_ledgers_and_outbox_that_are_off_are_found():
     ledger = played()
     del ledger.outbox["swap_1/1"]
     assert ids(audit(ledger.books())) == {"owed"}
-
-
-# -- no false alarm --
-
-
-@given(st.data())
-@settings(max_examples=60, deadline=None)
-def test_any_honest_history_passes_and_one_missing_transaction_never_does(data):
-    ledger = Ledger(pool=make_pool())
-    ledger.airdrop()
-    ledger.initialise()
-    ledger.create_pool()
-    for side, number in ((Side.A, 1), (Side.B, 2)):
-        ledger.create_thread(thread(ThreadKind.DEPOSIT, side, number), 10**15)
-        ledger.create_thread(thread(ThreadKind.SWAP, side, number), 10**15)
-    amounts = st.integers(1, 10**9)
-    ledger.operate("deposit_1", 10**12)
-    ledger.operate("deposit_2", 10**12)
-    for _ in range(data.draw(st.integers(0, 12))):
-        name = data.draw(st.sampled_from(["deposit_1", "deposit_2", "swap_1", "swap_2", "consolidate"]))
-        if name == "consolidate" and not any(line for line in ledger.lines if "command:consolidate" in line):
-            ledger.consolidate()
-        elif name != "consolidate":
-            ending = data.draw(st.sampled_from(["ok", "ok", "failed", "expired"]))
-            amount = max(data.draw(amounts), 10)
-            ledger.operate(name, amount, error="Custom(1)" if ending == "failed" else None, expired=ending == "expired")
-    books = ledger.books()
-    result = audit(books)
-    assert result.violations == []
-    lost = data.draw(st.sampled_from(sorted(books.transactions)))
-    hidden = {signature: tx for signature, tx in books.transactions.items() if signature != lost}
-    assert audit(replace(books, transactions=hidden)).violations
-
-
-def test_others_on_a_shared_chain_are_notes():
-    ledger = played()
-    ledger.lamports["stranger"] = 10**9
-    transfer = b"\x02\0\0\0" + u64(3)
-    for target in (POOL_ID, TREASURY, "wallet_swap_1"):
-        ledger.execute("stranger", [(SYSTEM, ["stranger", target], transfer, None)], {"stranger": -3, target: 3})
-    result = audit(ledger.books())
-    assert result.violations == []
-    assert len([note for note in result.notes if "straight to it" in note or "from outside" in note]) >= 2
-    shared = audit(replace(ledger.books(), private=False))
-    assert shared.violations == []
-
-
-def test_tokens_sent_into_a_vault_are_a_note():
-    ledger = played()
-    step = (TOKEN, ["deposit_1_token_a", "vault_a"], b"\x03" + u64(4), None)
-    tx = ledger.execute("wallet_deposit_1", [step], tokens={"deposit_1_token_a": -4, "vault_a": 4})
-    ledger.book("command:gift", "fund", tx, {"deltas": {"deposit_1_token_a": "-4", "vault_a": "4"}})
-    result = audit(ledger.books())
-    assert result.violations == []
-    assert any("straight into vault A" in note for note in result.notes)
-
-
-def test_a_long_list_of_violations_is_cut_but_counted():
-    robbed = {
-        signature: replace(
-            tx, tokens={**tx.tokens, Address("x"): TokenMove(mint=Address("m"), owner=Address("o"), before=0, after=1)}
-        )
-        for signature, tx in BOOKS.transactions.items()
-    }
-    many = {
-        Signature(f"{signature}-{n}"): replace(tx, signature=Signature(f"{signature}-{n}"))
-        for signature, tx in robbed.items()
-        for n in range(5)
-    }
-    result = audit(replace(BOOKS, transactions=many))
-    assert result.violated["tx-tokens"] == len(many)
-    assert sum(violation["id"] == "AUDIT-tx-tokens" for violation in result.violations) == 50
