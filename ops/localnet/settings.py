@@ -13,6 +13,8 @@ DEFAULT_PROGRAM = Path(__file__).parent / "program" / "frt.so"
 #: CONTRACT.md 1.
 DEFAULT_PROGRAM_ID = "4aeVqtWhrUh6wpX8acNj2hpWXKEQwxjA3PYb2sHhNyCn"
 
+_MAX_PORT = 65_535
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalnetSettings:
@@ -43,6 +45,9 @@ class LocalnetSettings:
 
     def __post_init__(self) -> None:
         """Refuse values that would make a chain no client could use."""
+        # The event loop would take a port modulo 65536 without a word.
+        if not (0 <= self.port <= _MAX_PORT and 0 <= self.ws_port <= _MAX_PORT):
+            raise ValueError(f"ports must be from 0 to {_MAX_PORT}")
         if self.slot_ms < 1:
             raise ValueError("slot_ms must be at least 1")
         if not 0 <= self.confirmed_lag <= self.finalized_lag:
