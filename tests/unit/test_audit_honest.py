@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from domain.audit import audit
 from domain.audit_effects import SYSTEM, TOKEN
 from domain.audit_records import TokenMove
+from domain.facts import PoolState
 from domain.ids import Address, Signature
 from domain.pool import Side
 from domain.thread import ThreadKind
@@ -89,3 +90,16 @@ def test_a_long_list_of_violations_is_cut_but_counted():
     result = audit(replace(BOOKS, transactions=many))
     assert result.violated["tx-tokens"] == len(many)
     assert sum(violation["id"] == "AUDIT-tx-tokens" for violation in result.violations) == 50
+
+
+def test_a_pool_whose_beginning_is_unknown_is_held_to_what_always_holds():
+    creation = next(tx.signature for tx in BOOKS.transactions.values() if Address("vault_a") in tx.lamports)
+    older = {signature: tx for signature, tx in BOOKS.transactions.items() if signature != creation}
+    account = BOOKS.accounts[Address(POOL_ID)]
+    assert account is not None
+    assert isinstance(account.decoded, PoolState)
+    for less, wanted in ((0, set()), (10**12, {"I4"}), (-1, {"J1"})):
+        state = replace(account.decoded, liquidity_a=account.decoded.liquidity_a - less)
+        accounts = {**BOOKS.accounts, Address(POOL_ID): replace(account, decoded=state)}
+        found = ids(audit(replace(BOOKS, transactions=older, accounts=accounts, private=False)))
+        assert found & {"I1", "I2", "I4", "I7", "J1", "J3"} == wanted
