@@ -49,8 +49,13 @@ def walk(runtime: Runtime, decide: Decide, chain_id: ChainId, generation: int, s
         return
     for _ in range(DECISIONS):
         cycle = Cycle(runtime, begun, started)
-        refusal = finish(cycle, decide(cycle))
-        if refusal not in DECIDE_AGAIN:
+        try:
+            draft = decide(cycle)
+        except ChainUnreachableError as error:
+            # Nothing was written or sent. If it stays so, the same message comes again after the lease.
+            log.info("undecided", action="undecided", chain=begun.chain_id, error=str(error))
+            continue
+        if finish(cycle, draft) not in DECIDE_AGAIN:
             return
 
 

@@ -134,6 +134,15 @@ class PaymentCycle:
         self.draft.count("confirm", f"{kind}:{bucket_of(self.cycle.now_ms - intent.prepared_at_ms)}")
         return settlement.outcome
 
+    def can_prepare(self) -> bool:
+        """A fresh blockhash is at hand. Without one nothing may be begun: what is settled is still committed."""
+        try:
+            self.runtime.chain.blockhash()
+        except ChainUnreachableError:
+            self.draft.count("waits", f"{self.begun.kind.value}.chain_unreachable")
+            return False
+        return True
+
     def act(self, operation: Operation, slot: int) -> Intent:
         self.state.operation_number += 1
         self.state.count("submitted")

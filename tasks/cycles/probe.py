@@ -86,7 +86,7 @@ class ProbeCycle(PaymentCycle):
                 self.draft.intents = intents
                 return self.written()
             self.settle(intents, seen, self._settled)
-            if acting and seen.slot >= self.state.last_slot:
+            if acting and seen.slot >= self.state.last_slot and self.can_prepare():
                 self._look_around()
                 scene = scene_of(self.runtime, self.pool, seen, running, PoolId(self.deal.other))
                 if scene is not None:

@@ -50,7 +50,7 @@ class RefillCycle(PaymentCycle):
             self.draft.intents = intents
             return self.written()
         self.settle(intents, seen, self._settled)
-        if seen.slot >= self.state.last_slot and not self.begun.service_paused:
+        if seen.slot >= self.state.last_slot and not self.begun.service_paused and self.can_prepare():
             needed = [refill_for(config, self.pool, seen, self.runtime.settings.sol_threshold) for config in configs]
             self._serve(configs, needed, low, seen.lamports(core), seen.slot)
         return self.written()

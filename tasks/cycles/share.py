@@ -41,7 +41,8 @@ class ShareCycle(PaymentCycle):
             self.settle(intents, seen, self._settled)
         outbox = self.runtime.store.outbox(self.pool.pool_id)
         if outbox and not self.begun.service_paused:
-            self._pay(outbox, slot)
+            if self.can_prepare():
+                self._pay(outbox, slot)
         elif not outbox and not self.draft.intents and not self.draft.outbox_put:
             self._maybe_end()
         for name in self.changed:

@@ -66,10 +66,14 @@ class ThreadCycle:
         self._settle_all(intents, seen)
         self._check(seen)
         self._remember_balances(seen)
-        if self.order is not None:
-            order_cycle(self, self.order, seen)
-        elif not self.draft.intents and self.draft.status is None and self.begun.status is ThreadStatus.RUNNING:
-            self._plan(seen)
+        try:
+            if self.order is not None:
+                order_cycle(self, self.order, seen)
+            elif not self.draft.intents and self.draft.status is None and self.begun.status is ThreadStatus.RUNNING:
+                self._plan(seen)
+        except ChainUnreachableError:
+            # No fresh blockhash to sign with. Whatever depends on ``act`` comes after it: nothing is half done.
+            self.wait(UNREACHABLE)
         return self._written()
 
     def _begin_session(self) -> None:
