@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from uuid import uuid4
 
+import orjson
+
 from domain.store.gateway import RedisStore
 
 LEASE_MS = 5_000
@@ -26,29 +28,47 @@ class Spiller:
             return 0
         moved = 0
         while entries := self._store.read_journal(count=BATCH):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._path.open("a", encoding="utf-8") as file:
-                file.writelines(f"{entry_id}\t{line}\n" for entry_id, line in entries)
-                file.flush()
-                os.fsync(file.fileno())
+            self._append("".join(f"{entry_id}\t{line}\n" for entry_id, line in entries).encode())
             self._store.trim_journal(entries[-1][0])
             moved += len(entries)
             if len(entries) < BATCH:
                 break
         return moved
 
+    def _append(self, rows: bytes) -> None:
+        """One write, so that a frozen writer cannot leave half a row for another one to write into."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.open("a+b", buffering=0) as file:
+            if file.seek(0, os.SEEK_END):
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":  # a killed writer's last row stays alone, and is dropped when read
+                    rows = b"\n" + rows
+            left = memoryview(rows)
+            while left:
+                left = left[file.write(left) :]
+            os.fsync(file.fileno())
+
 
 def read_spilled(path: Path) -> list[str]:
-    """The JSON lines of a spilled journal in order, each stream id once. A cut-off last line is left out."""
+    """The JSON lines of a spilled journal in order, each stream id once.
+
+    A row that was cut off is left out: its entry was not trimmed from the stream and stands in a later row.
+    """
     if not path.exists():
         return []
     seen: set[str] = set()
     lines = []
-    with path.open(encoding="utf-8") as file:
+    with path.open(encoding="utf-8", errors="replace") as file:
         for row in file:
-            entry_id, _, line = row.partition("\t")
-            if not row.endswith("\n") or entry_id in seen:
-                continue
-            seen.add(entry_id)
-            lines.append(line.rstrip("\n"))
+            entry_id, _, line = row.rstrip("\n").partition("\t")
+            if entry_id not in seen and _is_whole(line):
+                seen.add(entry_id)
+                lines.append(line)
     return lines
+
+
+def _is_whole(line: str) -> bool:
+    try:
+        return isinstance(orjson.loads(line), dict)
+    except orjson.JSONDecodeError:
+        return False
