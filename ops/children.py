@@ -80,14 +80,18 @@ class Children:
     def __exit__(self, *_: object) -> None:
         self.close([])
 
-    def start(self, specs: Sequence[ChildSpec], interrupted: Callable[[], bool] = lambda: False) -> None:
-        """Start the children side by side and return when each is ready. Raises ChildError with the log's end."""
+    def start_spares(self, specs: Sequence[ChildSpec]) -> None:
+        """Start children that nobody waits for. Raises ChildError for a name that is taken."""
         with self._lock:
             for spec in specs:
                 if spec.name in self._children:
                     raise ChildError(f"{spec.name} was started before")
                 self._children[spec.name] = _Child(spec)
         self._wake.set()
+
+    def start(self, specs: Sequence[ChildSpec], interrupted: Callable[[], bool] = lambda: False) -> None:
+        """Start the children side by side and return when each is ready. Raises ChildError with the log's end."""
+        self.start_spares(specs)
         began = monotonic()
         waiting = {spec.name: spec for spec in specs}
         while waiting:
@@ -148,6 +152,22 @@ class Children:
                 if child.process is not None:
                     found.setdefault(child.spec.role, []).append(child.process.pid)
         return found
+
+    def living(self, role: str) -> list[tuple[str, int]]:
+        """(name, pid) of the role's children that live now."""
+        with self._lock:
+            children = self._children.values()
+            return [(c.spec.name, c.process.pid) for c in children if c.spec.role == role and c.process is not None]
+
+    def send_to(self, name: str, pid: int, number: signal.Signals) -> bool:
+        """Signal this very process and its own children (chaos); False when it has ended since."""
+        with self._lock:
+            process = self._children[name].process
+            if process is None or process.pid != pid:
+                return False
+            with suppress(ProcessLookupError):  # launch.py has not made its group yet, or it is a zombie
+                os.killpg(pid, number)
+            return True
 
     def restarts(self) -> dict[str, int]:
         """Name -> how often the child was started again."""

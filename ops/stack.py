@@ -126,6 +126,8 @@ class Stack:
         if self._wanted.with_api:
             specs.append(self._api_spec(env))
         self._children.start(specs, interrupted)
+        # As with the cycle nodes: one may freeze, or be a while in starting again on a busy machine.
+        self._children.start_spares([control_spec(app, env, number=2), self._supervisor_spec(env, number=2)])
 
     def check(self) -> None:
         """Raises ChildError when something died that cannot be started again."""
@@ -179,12 +181,12 @@ class Stack:
             restart=False,  # its state would be gone, and with it the run
         )
 
-    def _supervisor_spec(self, env: Mapping[str, str]) -> ChildSpec:
+    def _supervisor_spec(self, env: Mapping[str, str], number: int = 1) -> ChildSpec:
         client = connect(self._settings.redis_url)
         lease = Keys(self._settings.redis_prefix).lease("supervisor")
         return ChildSpec(
             role=SUPERVISOR,
-            name=SUPERVISOR,
+            name=f"{SUPERVISOR}-{number}",
             command=(sys.executable, "-m", "tasks.supervisor"),
             env=env,
             ready=lambda _: bool(client.exists(lease)),  # it sweeps
@@ -224,14 +226,15 @@ def cycle_specs(app: Celery, settings: Settings, plan: WorkerPlan, env: Mapping[
     return [spec(node) for node in plan.nodes]
 
 
-def control_spec(app: Celery, env: Mapping[str, str]) -> ChildSpec:
-    """The one node that carries out commands."""
+def control_spec(app: Celery, env: Mapping[str, str], number: int = 1) -> ChildSpec:
+    """A node that carries out commands."""
+    name = f"{CONTROL}-{number}"
     return ChildSpec(
         role=CONTROL,
-        name="control-1",
-        command=node_command(CONTROL_QUEUE, "control-1", "threads", CONTROL_SLOTS),
+        name=name,
+        command=node_command(CONTROL_QUEUE, name, "threads", CONTROL_SLOTS),
         env=env,
-        ready=lambda pid: _consumes(app, "control-1", pid),
+        ready=lambda pid: _consumes(app, name, pid),
     )
 
 

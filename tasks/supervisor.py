@@ -12,6 +12,7 @@ import signal
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from socket import gethostname
 from threading import Event
 from uuid import uuid4
 
@@ -40,7 +41,7 @@ class Supervisor:
     def __init__(self, runtime: Runtime, spiller: Spiller) -> None:
         self._runtime = runtime
         self._spiller = spiller
-        self._token = uuid4().hex
+        self._token = f"{gethostname()}:{os.getpid()}:{uuid4().hex}"  # tells who sweeps
 
     def sweep(self) -> int:
         """Revive what is overdue; returns how many messages were sent again. Another supervisor's turn: 0."""

@@ -74,6 +74,11 @@ class RunStore(Part):
         """Take the lease, or keep it when ``token`` holds it."""
         return bool(self._edge.script("acquire_lease", [self._keys.lease(name)], [token, ttl_ms]))
 
+    def lease_holder(self, name: str) -> str | None:
+        """The holder's token; None while the lease is free."""
+        found: str | None = self._edge.call("GET", self._keys.lease(name))
+        return found
+
     def renew_lease(self, name: str, token: str, ttl_ms: int) -> bool:
         """Keep the lease; False when it is not ours any more, even if it is free."""
         return bool(self._edge.script("renew_lease", [self._keys.lease(name)], [token, ttl_ms]))
