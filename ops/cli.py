@@ -7,7 +7,7 @@ import sys
 import typer
 
 from domain.errors import StressError
-from ops.commands import calls, checks, program, run, services
+from ops.commands import calls, chaos, checks, program, run, services
 
 app = typer.Typer(
     name="frt",
@@ -20,6 +20,7 @@ app = typer.Typer(
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 app.command("run")(run.run)
+app.command("chaos")(chaos.chaos)
 app.command("up")(services.up)
 app.command("worker")(services.worker)
 app.command("api")(services.api)
