@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from celery import Celery
+from celery.utils.nodenames import host_format
 from solders.keypair import Keypair
 
 from domain.chain.keystore import load_sealing_key, read_keypair_file
@@ -31,6 +32,7 @@ CONTROL: Final = "control"
 SUPERVISOR: Final = "supervisor"
 API: Final = "api"
 CONTROL_SLOTS: Final = 4
+NODE_START_S: Final = 60.0
 STOP_ORDER: Final = ((API,), (SUPERVISOR,), (CONTROL, CYCLES), (LOCALNET,), (REDIS,))
 ROOT: Final = Path(__file__).resolve().parents[1]
 
@@ -221,6 +223,7 @@ def cycle_specs(app: Celery, settings: Settings, plan: WorkerPlan, env: Mapping[
             env=env,
             ready=lambda pid: _consumes(app, name, pid),
             cores=node.cores,
+            start_timeout_s=NODE_START_S,
         )
 
     return [spec(node) for node in plan.nodes]
@@ -235,6 +238,7 @@ def control_spec(app: Celery, env: Mapping[str, str], number: int = 1) -> ChildS
         command=node_command(CONTROL_QUEUE, name, "threads", CONTROL_SLOTS),
         env=env,
         ready=lambda pid: _consumes(app, name, pid),
+        start_timeout_s=NODE_START_S,
     )
 
 
@@ -264,5 +268,7 @@ def _written_by(ready_file: Path, pid: int) -> bool:
 
 def _consumes(app: Celery, name: str, pid: int) -> bool:
     """Does the node with this name answer, and is it this process?"""
-    answers = app.control.inspect(timeout=0.3, limit=None).stats() or {}
-    return any(node.startswith(f"{name}@") and stats["pid"] == pid for node, stats in answers.items())
+    node = host_format(f"{name}@%h")
+    # The answer of the one that is asked ends the waiting; on a busy machine it may take its time.
+    answers = app.control.inspect(destination=[node], timeout=1.0, limit=1).stats() or {}
+    return node in answers and answers[node]["pid"] == pid
