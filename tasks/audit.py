@@ -53,7 +53,13 @@ def run_audit(
     journal = load_journal(runtime.store, journal_path)
     chain = runtime.chain
     reader = AccountReader(str(chain.program_id), chain.system_state, chain.treasury)
-    archive = ChainArchive(chain.endpoints, reader, deadline=monotonic() + read_timeout_s, progress=tell)
+    archive = ChainArchive(
+        chain.endpoints,
+        reader,
+        deadline=monotonic() + read_timeout_s,
+        progress=tell,
+        private=runtime.settings.local_chain,
+    )
     books = gather(runtime, journal, archive, tell)
     for pool in runtime.store.archived_pools():
         found.note(f"pool {pool.pool_id} is archived: the chain does not know it any more; it was not audited")

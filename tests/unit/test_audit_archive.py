@@ -83,6 +83,14 @@ def test_no_answer_in_time_is_no_pass():
         archive(node, seconds=0.05).histories([Address("a")])
 
 
+def archive_throttled_on_our_own_chain(refusal: Any) -> bool:
+    reader = AccountReader("frt", "system", "treasury")
+    node: Any = Scripted(lists({"a": 1}), refusal)
+    reading = ChainArchive(node, reader, deadline=monotonic() + 5, progress=lambda _: None, private=True)
+    assert len(reading.histories([Address("a")])[Address("a")]) == 1
+    return reading.throttled
+
+
 @pytest.mark.parametrize("refusal", [RpcThrottled("node", "too many"), RpcErrorObject("node", 429, "too many")])
 def test_a_throttling_node_gets_smaller_requests(refusal):
     sizes = {f"x{n}": 1 for n in range(40)}
@@ -90,6 +98,7 @@ def test_a_throttling_node_gets_smaller_requests(refusal):
     reading = archive(node)
     reading.histories(map(Address, sizes))
     assert reading.throttled
+    assert not archive_throttled_on_our_own_chain(refusal)
     assert len(node.asked[0]) == audit_chain.HISTORIES_PER_REQUEST
     assert max(map(len, node.asked[2:])) <= audit_chain.HISTORIES_PER_REQUEST // 10
 
