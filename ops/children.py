@@ -41,7 +41,7 @@ class ChildSpec:
     env: Mapping[str, str]
     ready: Callable[[int], bool]
     cores: tuple[int, ...] = ()
-    start_timeout_s: float = 30.0
+    start_timeout_s: float = 120.0  # one that dies is noticed at once; a busy machine takes its time
     stop_timeout_s: float = 10.0
     restart: bool = True
 

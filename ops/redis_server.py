@@ -74,7 +74,6 @@ def redis_spec(place: RedisPlace) -> ChildSpec:
         command=(str(find_redis()), *arguments),
         env=dict(os.environ),
         ready=lambda pid: serves(place, pid),
-        start_timeout_s=60.0,  # a long append-only file takes its time
     )
 
 

@@ -32,7 +32,6 @@ CONTROL: Final = "control"
 SUPERVISOR: Final = "supervisor"
 API: Final = "api"
 CONTROL_SLOTS: Final = 4
-NODE_START_S: Final = 60.0
 STOP_ORDER: Final = ((API,), (SUPERVISOR,), (CONTROL, CYCLES), (LOCALNET,), (REDIS,))
 ROOT: Final = Path(__file__).resolve().parents[1]
 
@@ -223,7 +222,6 @@ def cycle_specs(app: Celery, settings: Settings, plan: WorkerPlan, env: Mapping[
             env=env,
             ready=lambda pid: _consumes(app, name, pid),
             cores=node.cores,
-            start_timeout_s=NODE_START_S,
         )
 
     return [spec(node) for node in plan.nodes]
@@ -238,7 +236,6 @@ def control_spec(app: Celery, env: Mapping[str, str], number: int = 1) -> ChildS
         command=node_command(CONTROL_QUEUE, name, "threads", CONTROL_SLOTS),
         env=env,
         ready=lambda pid: _consumes(app, name, pid),
-        start_timeout_s=NODE_START_S,
     )
 
 
