@@ -41,7 +41,7 @@ class AuditUnansweredError(StressError):
 class ChainArchive:
     """Reads with retries until ``deadline`` (of ``monotonic``); remembers whether an endpoint throttled us.
 
-    A chain of our own (``private``) throttles only when a scenario asks it to: that makes the audit slower, not smaller.
+    A chain of our own (``private``) throttles only when a scenario asks it to: the audit gets slower, not smaller.
     """
 
     def __init__(

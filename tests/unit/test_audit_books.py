@@ -335,6 +335,7 @@ def with_account(address: str, **fields: Any) -> Books:
         (POOL_ID, {"consolidations": 1}, {"fees"}),
         (POOL_ID, {"liquidity_fee": 1}, {"I8"}),
         (POOL_ID, {"swap_fee": 10_000_000}, {"I8", "I9"}),
+        (POOL_ID, {"liquidity_fee": 100_000_000}, {"I8", "I9"}),
         (POOL_ID, {"flags": 0x02}, {"I8"}),
         (POOL_ID, {"flags": 0x80}, {"I8"}),
         (POOL_ID, {"owner": Address("x")}, {"I8"}),
