@@ -125,11 +125,9 @@ class ProbeCycle(PaymentCycle):
                 free -= 1
 
     def _in_flight(self) -> int:
-        if not self.runtime.settings.local_chain:
-            return IN_FLIGHT
         wanted = -(-len(CATALOGUE) // (self.deal.pools * CYCLES_FOR_ALL))
         # Many pools share the catalogue: each then sends few, so that probes stay a small part of the load.
-        return max(1, min(LOCAL_IN_FLIGHT, wanted))
+        return min(wanted, LOCAL_IN_FLIGHT if self.runtime.settings.local_chain else IN_FLIGHT)
 
     def _prepare_accounts(self, scene: Scene, seen: Observation, missing: set[Any]) -> None:
         self._send(f"{SETUP}.accounts", setup(scene, missing), scene, seen)
@@ -154,7 +152,8 @@ class ProbeCycle(PaymentCycle):
     def _send(self, name: str, attempt: Attempt | None, scene: Scene, seen: Observation) -> bool:
         """Sign and note one probe; False where it cannot be made here and now."""
         if attempt is None:
-            self.draft.count("probes_skipped", name)
+            if name in BY_NAME:
+                self.draft.count("probes_skipped", name)
             return False
         flow = flow_of(attempt, scene) if attempt.code == OK else {}
         operation = Operation(
