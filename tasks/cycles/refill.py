@@ -30,7 +30,8 @@ class RefillCycle(PaymentCycle):
         store = self.runtime.store
         low = sorted(store.low(self.pool.pool_id))
         if not intents and not low:
-            if not store.running(self.pool.pool_id):
+            # The store lets a pool's chains end only when nothing is owed either.
+            if not store.running(self.pool.pool_id) and not store.outbox_length(self.pool.pool_id):
                 self.draft.next_ms = None
                 self.draft.end_only_if_pool_idle = True
             return self.written()
