@@ -112,6 +112,7 @@ class Attempt:
     ``transfers``: lamports that the actions before the end must have moved into ``fees_of``, in order; "liquidity" and
     "swap" stand for the pool's fee in force. ``relies``: accounts that must exist, ``absent`` that must not.
     ``needs``: lamports per wallet, ``holds``: tokens per account, without which another code proves nothing.
+    ``moot``: where all of these surroundings hold, the action would change nothing, and is not refused for changing it.
     ``prelude``: actions whose own refusal proves nothing. ``minted``: the tokens (OK only) came from nowhere.
     """
 
@@ -132,6 +133,7 @@ class Attempt:
     minted: bool = False
     fee_kind: str = ""  # for OK: "liquidity" or "swap", the pool fee it pays
     prelude: tuple[int, ...] = ()
+    moot: tuple[str, ...] = ()  # names of Ambient
 
     def expectation(self) -> dict[str, Any]:
         """Plain JSON for the intent, from which the landed transaction is judged."""
@@ -150,6 +152,7 @@ class Attempt:
             "tokens": {account: str(amount) for account, amount in self.tokens.items()},
             "fee_kind": self.fee_kind,
             "prelude": list(self.prelude),
+            "moot": list(self.moot),
         }
 
 
@@ -250,6 +253,8 @@ def predicted(expect: dict[str, Any], ambient: Ambient) -> tuple[str, int | None
             paused = False
             if index == expect["at"]:
                 return STOPPED, len(expect["gates"]) - 1
+    if expect["moot"] and all(getattr(ambient, name) for name in expect["moot"]):
+        return STOPPED, len(expect["gates"]) - 1
     return expect["code"], expect["at"] if expect["code"] != OK else None
 
 

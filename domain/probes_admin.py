@@ -145,6 +145,13 @@ def _changed(scene: Scene, *, step: ByAdmin, code: str, stage: Stage = Stage.LAT
     return refused(scene, [Tampered(action=step(scene, scene.core), **change)], code, stage)
 
 
+def _readonly(scene: Scene, *, step: ByAdmin) -> Attempt | None:
+    """The runtime refuses what changed, not what was written: pausing a paused pool writes what stands there."""
+    moot = ("liquidity_paused", "swaps_paused") if step is pause else ()
+    action = Tampered(action=step(scene, scene.core), writable={2: False})
+    return refused(scene, [action], READONLY, moot=moot)
+
+
 def _pool_step(name: str, step: ByAdmin) -> Iterator[Probe]:
     at = POOL_ID_AT[name]
     too_few = NO_KEYS if name == "fees" else BAD_DATA
@@ -158,7 +165,7 @@ def _pool_step(name: str, step: ByAdmin) -> Iterator[Probe]:
     for other in ("other-pool", "treasury", "system-state"):
         yield admin_probe(f"{name}.pool-is-{other}", partial(_pool_replaced, step=step, other=other, code=WRONG_POOL))
     if name != "unpause":
-        yield admin_probe(f"{name}.pool-readonly", partial(_changed, step=step, code=READONLY, writable={2: False}))
+        yield admin_probe(f"{name}.pool-readonly", partial(_readonly, step=step))
     yield admin_probe(f"{name}.data-short", partial(_changed, step=step, code=BORSH, stage=Stage.FIRST, data_cut=1))
 
 

@@ -37,8 +37,18 @@ def expectation(**values) -> dict:
         "tokens": {},
         "fee_kind": "",
         "prelude": [],
+        "moot": [],
     }
     return base | values
+
+
+def test_what_would_change_nothing_is_refused_only_where_it_changes_something():
+    expect = expectation(
+        code="ReadonlyDataModified", gates=["system", "none"], moot=["liquidity_paused", "swaps_paused"]
+    )
+    assert predicted(expect, Ambient()) == ("ReadonlyDataModified", 0)
+    assert predicted(expect, Ambient(swaps_paused=True)) == ("ReadonlyDataModified", 0)
+    assert predicted(expect, Ambient(liquidity_paused=True, swaps_paused=True)) == (STOPPED, 1)
 
 
 def receipt(code: str = OK, index: int | None = None, **values) -> Receipt:
