@@ -1,0 +1,25 @@
+"""Reading a journal file that killed and frozen writers have left."""
+
+from __future__ import annotations
+
+from tasks.spill import read_spilled
+
+
+def test_entries_come_in_order_and_once(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    path.write_text('1-0\t{"a":1}\n2-0\t{"a":1}\n1-0\t{"a":1}\n3-0\t{"a":3}\n')
+    assert read_spilled(path) == ['{"a":1}', '{"a":1}', '{"a":3}']
+
+
+def test_a_cut_row_is_dropped_and_its_entry_is_found_in_the_later_row(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    for cut in ("2-0\t{", '2-0\t{"a":', "2-", "2-0\t", "2-0"):
+        path.write_text(f'1-0\t{{"a":1}}\n{cut}\n1-0\t{{"a":1}}\n2-0\t{{"a":2}}\n')
+        assert read_spilled(path) == ['{"a":1}', '{"a":2}'], cut
+
+
+def test_a_cut_last_row_and_a_missing_file(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    assert read_spilled(path) == []
+    path.write_bytes(b'1-0\t{"a":1}\n2-0\t{"a":"\xc3')
+    assert read_spilled(path) == ['{"a":1}']
