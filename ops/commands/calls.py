@@ -19,6 +19,7 @@ from domain.runtime.settings import load
 from ops.commands.options import CURRENT
 
 TIMEOUT_S = 60.0
+LEFT_OUT = ("wallet_address", "created_at")  # `frt call get_all_threads` shows everything
 UrlOption = Annotated[str | None, typer.Option("--url", help="Address of the service; default: what `frt up` left.")]
 
 
@@ -43,10 +44,11 @@ def status(url: UrlOption = None) -> None:
         raise StressError(f"get_all_threads: {json.dumps(threads['error'])}")
     table = Table(title=address, box=None, header_style="dim")
     rows = threads["result"].get("threads", [])
-    columns = list(dict.fromkeys(name for row in rows for name in row if not isinstance(row[name], dict | list)))
+    shown = [{name: row[name] for name in row if name not in LEFT_OUT and row[name] is not None} for row in rows]
+    columns = list(dict.fromkeys(name for row in shown for name in row if not isinstance(row[name], dict | list)))
     for name in columns:
-        table.add_column(name)
-    for row in rows:
+        table.add_column(name, no_wrap=name == "thread_id")
+    for row in shown:
         table.add_row(*(str(row.get(name, "")) for name in columns))
     console.print(table if rows else f"{address}: no threads")
 

@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 
 from domain.errors import StressError
+from domain.runtime.logs import configure_logging
 from ops.commands.options import (
     CURRENT,
     ConfigOption,
@@ -58,7 +59,8 @@ def up(
         slot_ms=slot_ms or settings.slot_ms,
         program=program,
     )
-    with Stack(wanted, maker) as stack:
+    with Stack(wanted, maker) as stack, (stack.log_directory / "up.log").open("a") as log:
+        configure_logging(stack.settings, log)
         effective = stack.open_foundation(stop.is_set)
         app = create_app(effective)
         runtime = build_runtime(effective, app)
