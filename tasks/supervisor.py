@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from socket import gethostname
@@ -24,6 +24,7 @@ from domain.ids import ChainId
 from domain.runtime.logs import configure_logging
 from domain.runtime.settings import load
 from domain.store.gateway import RedisStore
+from domain.store.histogram import bucket_of
 from tasks.names import CONTROL_QUEUE, CYCLES_QUEUE
 from tasks.runtime import Runtime, build_runtime
 from tasks.spill import Spiller
@@ -33,6 +34,29 @@ log = structlog.get_logger()
 SWEEP_LEASE_MS = 1_000
 REVIVALS_PER_SWEEP = 200  # 400 per second at two sweeps a second
 BACKLOG_MS = 1_000
+BACKLOG_STARTS = 20  # fewer cycles between two sweeps tell nothing
+BACKLOG_PERCENT = 80
+
+
+class Starts:
+    """Tells a backlog from losses by how late cycles have begun since the last look.
+
+    A message with a due time leaves the queue as soon as a worker reserves it, so an overloaded worker's backlog is not
+    in the queue. When nearly every cycle begins late, the missing ones wait their turn like all others.
+    """
+
+    def __init__(self) -> None:
+        self._started = 0
+        self._late = 0
+
+    def are_late(self, lateness: Mapping[str, Mapping[int, int]]) -> bool:
+        """``lateness``: the histogram of all cycles so far, as the store counts it."""
+        threshold = bucket_of(BACKLOG_MS)
+        started = sum(count for buckets in lateness.values() for count in buckets.values())
+        late = sum(count for buckets in lateness.values() for at, count in buckets.items() if at >= threshold)
+        newly, newly_late = started - self._started, late - self._late
+        self._started, self._late = started, late
+        return newly >= BACKLOG_STARTS and newly_late * 100 >= newly * BACKLOG_PERCENT
 
 
 class Supervisor:
@@ -41,6 +65,7 @@ class Supervisor:
     def __init__(self, runtime: Runtime, spiller: Spiller) -> None:
         self._runtime = runtime
         self._spiller = spiller
+        self._starts = Starts()
         self._token = f"{gethostname()}:{os.getpid()}:{uuid4().hex}"  # tells who sweeps
 
     def sweep(self) -> int:
@@ -50,6 +75,8 @@ class Supervisor:
             return 0
         now_ms = store.now_ms()
         late = {queue for queue in (CYCLES_QUEUE, CONTROL_QUEUE) if self._backlogged(store, queue, now_ms)}
+        if self._starts.are_late(store.lateness()):
+            late.add(CYCLES_QUEUE)
         revived = 0
         for chain in store.overdue(settings.overdue_ms, REVIVALS_PER_SWEEP):
             queue = CONTROL_QUEUE if chain.kind is ChainKind.COMMAND else CYCLES_QUEUE
