@@ -18,6 +18,7 @@ from rich.table import Table
 from domain.errors import StressError
 from ops.localnet.program.build import build
 from ops.localnet.program.mutants import MUTANTS, Mutant
+from ops.scenario_steps import read_duration_ms
 from ops.trials import ROOT, Trial, Wish, carry_out_all, fault_switches, scenario_text, shortened
 
 SCENARIOS: Final = ROOT / "scenarios"
@@ -66,6 +67,7 @@ def run_mutants(
     mutants: Sequence[Mutant], *, directory: Path, duration: str, jobs: int, scenario: Path, console: Console
 ) -> int:
     """Build, run and judge each mutant; print the table; write mutants.json. 0 when the bar is met, else 99."""
+    _check_duration(duration)
     text = scenario_text(scenario.read_text("utf-8"), abort=True)
     console.print(f"{len(mutants)} mutants, {duration} each at most, output in {directory}", soft_wrap=True)
     programs = directory / "programs"
@@ -114,6 +116,7 @@ def run_alarms(
     console: Console,
 ) -> int:
     """The committed program, another seed each time, the last ``with_faults`` on a hostile endpoint; all must pass."""
+    _check_duration(duration)
     base = scenario.read_text("utf-8")
     quiet = scenario_text(base, abort=False)
     hostile = scenario_text(base, abort=False, faults=fault_switches(SCENARIOS / "faults.toml"))
@@ -167,6 +170,14 @@ def alarms_table(trials: Iterable[Trial]) -> Table:
         word = "[red]ALARM[/red]" if is_alarm(trial) else "passed"
         table.add_row(trial.name, str(trial.exit_code), f"{trial.seconds:.0f}", word, "; ".join(trial.reasons))
     return table
+
+
+def _check_duration(text: str) -> None:
+    """Before anything is built or run. Raises StressError."""
+    try:
+        read_duration_ms(text)
+    except ValueError as error:
+        raise StressError(f"--duration: {error}") from None
 
 
 def _name(mutant: Mutant) -> str:

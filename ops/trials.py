@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from domain.errors import StressError
 from ops.scenario import ScenarioError, parse_scenario
+from ops.scenario_steps import read_duration_ms
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 ABORT_RULE: Final = "faults > 0"
@@ -128,7 +129,7 @@ def carry_out(wish: Wish, *, directory: Path, duration: str, slot_ms: int) -> Tr
     with (directory / "output.txt").open("wb") as output:
         process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
         try:
-            exit_code = process.wait(OVERHEAD_LIMIT_S)
+            exit_code = process.wait(read_duration_ms(duration) / 1000 + OVERHEAD_LIMIT_S)
         except subprocess.TimeoutExpired:
             process.kill()  # its own children end with it
             process.wait()
