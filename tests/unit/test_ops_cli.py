@@ -1,0 +1,128 @@
+"""The command line: one clear line and exit code 1 for what a person can put right; the environment's builder."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from domain.errors import StressError
+from ops import environment
+from ops.cli import main
+from ops.commands.calls import parameters, service_url
+
+
+def frt(monkeypatch, capsys, *arguments: str) -> tuple[int, str, str]:
+    """Exit code, output and errors of one command line."""
+    monkeypatch.setattr(sys, "argv", ["frt", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    captured = capsys.readouterr()
+    return int(ended.value.code or 0), captured.out, captured.err
+
+
+def test_the_plan_of_a_large_machine_is_printed_and_nothing_starts(monkeypatch, capsys):
+    code, out, _ = frt(monkeypatch, capsys, "worker", "--dry-run", "--cores", "32")
+    assert code == 0
+    assert "28 x 4 = 112" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("run", "nowhere.toml"), "nowhere.toml cannot be read"),
+        (("run", "--duration", "soon"), "--duration"),
+        (("run", "--program", "nowhere.so"), "nowhere.so"),
+        (("worker", "--cores", "4"), "--dry-run"),
+        (("call", "list_pools", "x"), "name=value"),
+        (("program", "build", "--mutant", "3"), "--out"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_1(monkeypatch, capsys, tmp_path, arguments, said):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = frt(monkeypatch, capsys, *arguments)
+    assert code == 1
+    assert err.startswith("frt: ")
+    assert err.count("\n") == 1
+    assert said in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_setting_is_named(monkeypatch, capsys):
+    monkeypatch.setenv("FRT_NODS", "3")
+    code, _, err = frt(monkeypatch, capsys, "config")
+    assert (code, "FRT_NODES" in err) == (1, True)
+
+
+def test_the_settings_are_shown_without_their_secrets(monkeypatch, capsys):
+    monkeypatch.setenv("FRT_SEALING_KEY", "ab" * 32)
+    monkeypatch.setenv("FRT_REDIS_URL", "redis://:hush@127.0.0.1:1/0")
+    code, out, _ = frt(monkeypatch, capsys, "config")
+    assert code == 0
+    assert json.loads(out)["seed"] is None
+    assert "hush" not in out
+    assert "abab" not in out
+
+
+def test_parameters_of_a_call_are_json_or_text():
+    assert parameters(["a=5", 'b=["x"]', "c=true", "d=a_to_b", "e=x=y"]) == {
+        "a": 5, "b": ["x"], "c": True, "d": "a_to_b", "e": "x=y"
+    }  # fmt: skip
+    with pytest.raises(StressError, match="given twice"):
+        parameters(["a=1", "a=2"])
+
+
+def test_a_service_that_has_ended_is_not_called(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    Path(".frt").mkdir()
+    current = Path(".frt/current.json")
+    current.write_text(json.dumps({"api_url": "http://127.0.0.1:1", "pid": 2**22 + 1}))
+    assert service_url(None) == "http://127.0.0.1:8080"
+    current.write_text(json.dumps({"api_url": "http://127.0.0.1:1", "pid": 1}))
+    assert service_url(None) == "http://127.0.0.1:1"
+
+
+def a_python(folder: Path) -> None:
+    (folder / "bin").mkdir(parents=True, exist_ok=True)
+    (folder / "bin" / "python").touch()
+
+
+def test_the_environment_is_built_once_and_stamped_last(monkeypatch, tmp_path):
+    built: list[Path] = []
+
+    def build(target: Path, root: Path, lock: Path) -> None:
+        assert not (target / environment.STAMP_NAME).exists()
+        assert lock == tmp_path / "requirements" / "run.lock"
+        built.append(root)
+        a_python(target)
+
+    monkeypatch.setattr(environment, "build", build)
+    target = tmp_path / "venv"
+    for _ in range(2):
+        assert environment.main([str(target), str(tmp_path), "run", "run 1"]) == 0
+    assert len(built) == 1
+    assert (target / environment.STAMP_NAME).read_text() == "run 1"
+
+
+def test_an_installation_that_fails_is_tried_again_by_the_next_call(monkeypatch, tmp_path, capsys):
+    def broken(target: Path, *_: Path) -> None:
+        a_python(target)
+        raise environment.InstallError("no network")
+
+    monkeypatch.setattr(environment, "build", broken)
+    arguments = [str(tmp_path / "venv"), str(tmp_path), "run", "run 1"]
+    assert environment.main(arguments) == 1
+    assert "no network" in capsys.readouterr().err
+    monkeypatch.setattr(environment, "build", lambda target, *_: a_python(target))
+    assert environment.main(arguments) == 0
+
+
+def test_an_environment_of_another_lock_file_is_built_anew(monkeypatch, tmp_path):
+    a_python(tmp_path / "venv")
+    (tmp_path / "venv" / environment.STAMP_NAME).write_text("run 1")
+    built = []
+    monkeypatch.setattr(environment, "build", lambda *_: built.append(1))
+    assert environment.main([str(tmp_path / "venv"), str(tmp_path), "run", "run 2"]) == 0
+    assert built == [1]
