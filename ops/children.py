@@ -23,6 +23,7 @@ POLL_S: Final = 0.03
 CRASH_LOOP_S: Final = 2.0  # a child that lives shorter than this is started again with a pause
 FIRST_PAUSE_S: Final = 0.1
 LONGEST_PAUSE_S: Final = 5.0
+SPARE_AFTER_S: Final = 3.0  # a child comes first, then its spare
 LOG_TAIL_BYTES: Final = 2_000
 _LAUNCHER: Final = Path(__file__).with_name("launch.py")
 
@@ -44,6 +45,7 @@ class ChildSpec:
     start_timeout_s: float = 120.0  # one that dies is noticed at once; a busy machine takes its time
     stop_timeout_s: float = 10.0
     restart: bool = True
+    spare_option: str = ""  # with it the command loads everything and waits for a line on its standard input
 
 
 @dataclass(slots=True)
@@ -55,6 +57,8 @@ class _Child:
     started_at: float = 0.0
     quick_deaths: int = 0
     restarts: int = 0
+    spare: subprocess.Popen[bytes] | None = None
+    spare_at: float = 0.0
 
 
 class Children:
@@ -117,6 +121,7 @@ class Children:
             leaving = [child for child in self._children.values() if child.spec.role in roles and child.wanted]
             for child in leaving:
                 child.wanted = False
+                self._end_spare(child)
                 self._signal(child, signal.SIGTERM)
         began, killed = monotonic(), []
         for child in leaving:
@@ -208,7 +213,8 @@ class Children:
                 for child in self._children.values():
                     self._reap(child)
                     if child.process is None and child.wanted and monotonic() >= child.start_at:
-                        self._spawn(child)
+                        self._start(child)
+                    self._keep_spare(child)
 
     def _reap(self, child: _Child) -> None:
         if child.process is None:
@@ -236,18 +242,44 @@ class Children:
         child.start_at = monotonic() + pause
         child.restarts += 1
 
-    def _spawn(self, child: _Child) -> None:
-        spec = child.spec
+    def _start(self, child: _Child) -> None:
+        """The spare goes to work if there is one: it has the slow part of a start behind it."""
+        spare, child.spare = child.spare, None
+        if spare is not None and spare.stdin is not None and spare.poll() is None:
+            with suppress(BrokenPipeError):
+                spare.stdin.write(b"start\n")
+                spare.stdin.close()
+            child.process = spare
+        else:
+            child.process = self._spawn(child.spec)
+        child.started_at = monotonic()
+        child.spare_at = child.started_at + SPARE_AFTER_S
+
+    def _keep_spare(self, child: _Child) -> None:
+        if not child.spec.spare_option or not child.wanted or child.process is None or monotonic() < child.spare_at:
+            return
+        if child.spare is None or child.spare.poll() is not None:
+            child.spare = self._spawn(child.spec, (child.spec.spare_option,))
+            child.spare_at = monotonic() + SPARE_AFTER_S
+
+    @staticmethod
+    def _end_spare(child: _Child) -> None:
+        """It has connected to nothing and holds nothing."""
+        spare, child.spare = child.spare, None
+        if spare is not None:
+            spare.kill()
+            spare.communicate()
+
+    def _spawn(self, spec: ChildSpec, more: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
         cores = ",".join(str(core) for core in spec.cores)
-        command = [sys.executable, "-I", "-S", str(_LAUNCHER), str(os.getpid()), cores, "--", *spec.command]
+        command = [sys.executable, "-I", "-S", str(_LAUNCHER), str(os.getpid()), cores, "--", *spec.command, *more]
         with self._log_of(spec.name) as log:
-            child.process = subprocess.Popen(
+            return subprocess.Popen(
                 command,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE if more else subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 env=dict(spec.env),
                 cwd=self._working_directory,
                 start_new_session=True,  # Ctrl-C in the terminal is ours alone
             )
-        child.started_at = monotonic()

@@ -24,7 +24,7 @@ from ops.children import Children, ChildSpec
 from ops.plan import Node, WorkerPlan
 from ops.redis_server import ROLE as REDIS
 from ops.redis_server import RedisPlace, choose_place, redis_spec
-from tasks.names import CONTROL_QUEUE, CYCLES_QUEUE
+from tasks.names import CONTROL_QUEUE, CYCLES_QUEUE, SPARE
 
 LOCALNET: Final = "localnet"
 CYCLES: Final = "cycles"
@@ -222,6 +222,7 @@ def cycle_specs(app: Celery, settings: Settings, plan: WorkerPlan, env: Mapping[
             env=env,
             ready=lambda pid: _consumes(app, name, pid),
             cores=node.cores,
+            spare_option=SPARE,
         )
 
     return [spec(node) for node in plan.nodes]

@@ -11,6 +11,7 @@ from domain.chains import ChainKind
 
 CYCLES_QUEUE: Final = "cycles"
 CONTROL_QUEUE: Final = "control"
+SPARE: Final = "--spare"  # the option of a node that waits until its predecessor has died
 
 TASK_NAMES: Final[dict[ChainKind, str]] = {
     ChainKind.DEPOSIT: "cycle.deposit",

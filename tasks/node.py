@@ -1,7 +1,8 @@
-"""One Celery node: `python -m tasks.node QUEUE NAME POOL CONCURRENCY`.
+"""One Celery node: `python -m tasks.node QUEUE NAME POOL CONCURRENCY [--spare]`.
 
-Celery's own command line imports every plugin (a web server and a prompt among them), nearly half of a node's start;
-how fast a dead node is back decides how long its chains stand still when two die together.
+How fast a dead node is back decides how long chains stand still when two nodes die together. So Celery's own command
+line is not used: it imports every plugin (a web server and a prompt among them), nearly half of a node's start. And a
+*spare* loads everything, then waits for a line on its standard input before it connects to anything.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ from celery import concurrency
 from celery.utils.nodenames import host_format
 
 from tasks.app import app
+from tasks.names import SPARE
+from tasks.registry import Process
 
 
 def main(arguments: list[str]) -> None:
-    """Consume until SIGTERM, then finish what is at work. Exits with the worker's code."""
-    queue, name, pool, slots = arguments
+    """Consume until SIGTERM, then finish what is at work. Exits with the worker's code; a spare not needed with 0."""
+    queue, name, pool, slots, *spare = arguments
     worker = app.Worker(
         hostname=host_format(f"{name}@%h"),
         queues=queue,
@@ -27,6 +30,10 @@ def main(arguments: list[str]) -> None:
         without_gossip=True,
         without_mingle=True,
     )
+    if spare == [SPARE]:
+        Process.runtime()
+        if not sys.stdin.buffer.readline():
+            return
     worker.start()
     sys.exit(worker.exitcode)
 
