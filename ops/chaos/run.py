@@ -113,6 +113,7 @@ def describe(options: ChaosOptions, outcome: Outcome, code: int, reasons: list[s
         "limit_s": LIMIT_S,
         "longest_gap_s": outcome.longest_gap_s,
         "longest_gap_chain": outcome.longest_gap_chain,
+        "disorder": outcome.disorder,
         "running_with_one_live_chain": outcome.running,
         "quiet": None if outcome.quiet is None else outcome.quiet.to_json(),
         "api_failures": outcome.api_failures,
