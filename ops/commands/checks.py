@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -45,8 +44,7 @@ def lint(fix: Annotated[bool, typer.Option("--fix", help="Put right what can be.
     """Style, format and import rules."""
     codes = [_python("ruff", "check", *(["--fix"] if fix else []), ".")]
     codes.append(_python("ruff", "format", *([] if fix else ["--check"]), "."))
-    if any((ROOT / name).exists() for name in (".importlinter", "setup.cfg")) or _has_contracts():
-        codes.append(_python("importlinter.cli", "lint"))
+    codes.append(_tool("lint-imports"))
     raise typer.Exit(max(codes))
 
 
@@ -55,15 +53,19 @@ def types() -> None:
     raise typer.Exit(_python("mypy"))
 
 
-def _has_contracts() -> bool:
-    return "[tool.importlinter]" in (ROOT / "pyproject.toml").read_text("utf-8")
+def _tool(name: str) -> int:
+    """Run a development tool that can only be started by its own command."""
+    return _start([str(Path(sys.executable).with_name(name))])
 
 
 def _python(module: str, *arguments: str) -> int:
-    """Run a development tool in the checkout. Raises StressError when it is not installed."""
-    env = dict(os.environ)
-    command = [sys.executable, "-P", "-m", module, *arguments]
+    """Run a development tool that is a Python module."""
+    return _start([sys.executable, "-P", "-m", module, *arguments])
+
+
+def _start(command: list[str]) -> int:
+    """In the checkout; its exit code. Raises StressError when it is not installed."""
     try:
-        return subprocess.run(command, cwd=ROOT, env=env, check=False).returncode
+        return subprocess.run(command, cwd=ROOT, check=False).returncode
     except OSError as error:
-        raise StressError(f"{module} cannot be started: {error}") from None
+        raise StressError(f"{command[0]} cannot be started: {error.strerror}") from None
