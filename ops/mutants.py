@@ -23,7 +23,7 @@ from ops.trials import ROOT, Trial, Wish, carry_out_all, fault_switches, scenari
 
 SCENARIOS: Final = ROOT / "scenarios"
 SLOT_MS: Final = 50
-MUTANT_SEED: Final = 1_000  # plus the mutant's number: the same run for the same mutant
+MUTANT_SEED: Final = 1_000
 BAR_PERCENT: Final = 90
 EXIT_PASS: Final = 0
 EXIT_FAIL: Final = 99
@@ -64,9 +64,19 @@ def meets_bar(caught: int, of: int) -> bool:
 
 
 def run_mutants(
-    mutants: Sequence[Mutant], *, directory: Path, duration: str, jobs: int, scenario: Path, console: Console
+    mutants: Sequence[Mutant],
+    *,
+    directory: Path,
+    duration: str,
+    jobs: int,
+    scenario: Path,
+    console: Console,
+    seed: int = MUTANT_SEED,
 ) -> int:
-    """Build, run and judge each mutant; print the table; write mutants.json. 0 when the bar is met, else 99."""
+    """Build, run and judge each mutant; print the table; write mutants.json. 0 when the bar is met, else 99.
+
+    A mutant's run has the seed ``seed`` + its number, so that it is the same whichever others run beside it.
+    """
     _check_duration(duration)
     text = scenario_text(scenario.read_text("utf-8"), abort=True)
     console.print(f"{len(mutants)} mutants, {duration} each at most, output in {directory}", soft_wrap=True)
@@ -78,7 +88,7 @@ def run_mutants(
     with ThreadPoolExecutor(max_workers=jobs) as pool:
         paths = list(pool.map(built, mutants))
     wishes = [
-        Wish(name=_name(mutant), seed=MUTANT_SEED + mutant.number, scenario=text, program=path)
+        Wish(name=_name(mutant), seed=seed + mutant.number, scenario=text, program=path)
         for mutant, path in zip(mutants, paths, strict=True)
     ]
     trials = carry_out_all(

@@ -50,6 +50,7 @@ def build(
 def mutants(
     jobs: JobsOption = 1,
     only: Annotated[str | None, typer.Option(help="Their numbers, like 1,2,10-12; default: all.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the runs, plus each mutant's number.")] = 1_000,
     duration: DurationOption = "30s",
     out: OutOption = None,
     scenario: ScenarioOption = DEFAULT_SCENARIO,
@@ -61,7 +62,13 @@ def mutants(
     directory = fresh_directory("mutants", out)
     raise typer.Exit(
         run_mutants(
-            chosen, directory=directory, duration=duration, jobs=jobs, scenario=scenario, console=Console(width=160)
+            chosen,
+            directory=directory,
+            duration=duration,
+            jobs=jobs,
+            scenario=scenario,
+            console=Console(width=160),
+            seed=seed,
         )
     )
 
