@@ -244,13 +244,13 @@ class Children:
 
     def _start(self, child: _Child) -> None:
         """The spare goes to work if there is one: it has the slow part of a start behind it."""
-        spare, child.spare = child.spare, None
+        spare = child.spare
         if spare is not None and spare.stdin is not None and spare.poll() is None:
-            with suppress(BrokenPipeError):
-                spare.stdin.write(b"start\n")
-                spare.stdin.close()
-            child.process = spare
+            with suppress(BrokenPipeError), spare.stdin as line:
+                line.write(b"start\n")
+            child.process, child.spare = spare, None
         else:
+            self._end_spare(child)
             child.process = self._spawn(child.spec)
         child.started_at = monotonic()
         child.spare_at = child.started_at + SPARE_AFTER_S
@@ -259,6 +259,7 @@ class Children:
         if not child.spec.spare_option or not child.wanted or child.process is None or monotonic() < child.spare_at:
             return
         if child.spare is None or child.spare.poll() is not None:
+            self._end_spare(child)
             child.spare = self._spawn(child.spec, (child.spec.spare_option,))
             child.spare_at = monotonic() + SPARE_AFTER_S
 
