@@ -15,7 +15,7 @@ from ops.mutants import chosen_mutants, run_mutants
 SMOKE = Path(__file__).parents[2] / "scenarios" / "smoke.toml"
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 @pytest.mark.timeout(300)
 def test_mutants_of_ordinary_operations_are_caught_within_seconds(tmp_path):
     text = io.StringIO()

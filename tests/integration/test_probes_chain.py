@@ -77,8 +77,8 @@ def test_a_seeded_bug_is_caught(number, tmp_path):
     assert what.startswith("wrong"), (name, what)
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.extended
+@pytest.mark.timeout(1800)
 def test_every_seeded_bug_but_four_is_caught(tmp_path):
     """All of authority, flags, accounts, expected, overflow; a bug may also spoil the chain's own setup."""
 

@@ -319,7 +319,7 @@ MUTANTS = [
 ]
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 @pytest.mark.parametrize(("number", "check"), MUTANTS)
 def test_a_seeded_bug_breaks_the_rule_that_names_it(start, tmp_path, number, check):
     bench = start(build(tmp_path / "mutant.so", number))
