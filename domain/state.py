@@ -161,6 +161,10 @@ class ThreadState:
         return self.evolved(waiting=reason, waiting_since_ms=since, waits=self.waits + 1)
 
     def to_text(self) -> str:
+        return json.dumps(self.to_doc(), separators=(",", ":"))
+
+    def to_doc(self) -> dict[str, Any]:
+        """Plain JSON data; what is zero or empty is left out."""
         doc: dict[str, Any] = {}
         for name in self.__dataclass_fields__:
             value = getattr(self, name)
@@ -172,13 +176,15 @@ class ThreadState:
                 doc[name] = [asdict(note) for note in value]
             elif value:
                 doc[name] = value
-        return json.dumps(doc, separators=(",", ":"))
+        return doc
 
     @classmethod
     def from_text(cls, text: str) -> ThreadState:
-        if not text:
-            return cls()
-        doc = json.loads(text)
+        return cls.from_doc(json.loads(text)) if text else cls()
+
+    @classmethod
+    def from_doc(cls, doc: dict[str, Any]) -> ThreadState:
+        """Takes the document over: it must not be used afterwards."""
         doc["session"] = Totals.from_json(doc.get("session", {}))
         doc["lifetime"] = Totals.from_json(doc.get("lifetime", {}))
         doc["balances"] = {key: int(amount) for key, amount in doc.get("balances", {}).items()}

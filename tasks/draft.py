@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
+
+import orjson
 
 from domain.chains import Begun, Commit, Mark, Next
 from domain.faults import Fault
@@ -70,7 +71,7 @@ class Draft:
     def note(self, event: str, intent: Intent, **fields: Any) -> None:
         """One journal line: plain JSON, amounts as decimal strings."""
         doc = {"event": event, "op": intent.operation_id, **fields}
-        self.journal.append(json.dumps(doc, separators=(",", ":")))
+        self.journal.append(orjson.dumps(doc).decode())
 
     def add_faults(self, faults: Iterable[Fault]) -> None:
         for fault in faults:
@@ -81,7 +82,7 @@ class Draft:
         return Commit(
             begun=begun,
             state=self.state,
-            intents=json.dumps([intent.to_json() for intent in self.intents], separators=(",", ":")),
+            intents=orjson.dumps([intent.to_json() for intent in self.intents]).decode(),
             order=self.order,
             status=self.status,
             next=following,
@@ -105,7 +106,7 @@ class Draft:
 
 
 def open_intents(begun: Begun) -> list[Intent]:
-    return [Intent.from_json(doc) for doc in json.loads(begun.intents or "[]")]
+    return [Intent.from_json(doc) for doc in orjson.loads(begun.intents or "[]")]
 
 
 def operation_id(begun: Begun, number: int) -> OperationId:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+import orjson
+
 from domain.chain.gateway import ChainUnreachableError, Want
 from domain.chains import Begun
 from domain.cycle import Act, Halt, Wait, plan
@@ -30,7 +32,9 @@ UNREACHABLE = "chain_unreachable"
 
 def thread_cycle(cycle: Cycle) -> Draft:
     begun = cycle.begun
-    thread = ThreadCycle(cycle, cycle.runtime.thread(ThreadId(begun.chain_id)), ThreadState.from_text(begun.state))
+    thread = ThreadCycle(
+        cycle, cycle.runtime.thread(ThreadId(begun.chain_id)), ThreadState.from_doc(orjson.loads(begun.state or "{}"))
+    )
     return thread.run()
 
 
@@ -248,5 +252,5 @@ class ThreadCycle:
     def _written(self) -> Draft:
         if self.begun.status is ThreadStatus.ERROR and self.order is None and not self.draft.intents:
             self.draft.next_ms = None
-        self.draft.state = self.state.to_text()
+        self.draft.state = orjson.dumps(self.state.to_doc()).decode()
         return self.draft
