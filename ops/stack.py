@@ -32,6 +32,7 @@ CONTROL: Final = "control"
 SUPERVISOR: Final = "supervisor"
 API: Final = "api"
 CONTROL_SLOTS: Final = 4
+SPARES_UP_TO: Final = 4  # of many nodes one may be away for a while, and a spare takes 100 MB
 STOP_ORDER: Final = ((API,), (SUPERVISOR,), (CONTROL, CYCLES), (LOCALNET,), (REDIS,))
 ROOT: Final = Path(__file__).resolve().parents[1]
 
@@ -222,7 +223,7 @@ def cycle_specs(app: Celery, settings: Settings, plan: WorkerPlan, env: Mapping[
             env=env,
             ready=lambda pid: _consumes(app, name, pid),
             cores=node.cores,
-            spare_option=SPARE,
+            spare_option=SPARE if len(plan.nodes) <= SPARES_UP_TO else "",
         )
 
     return [spec(node) for node in plan.nodes]
