@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from domain.errors import StressError
 from domain.runtime.settings import Settings, load
 from ops.plan import WorkerPlan, worker_plan
 
@@ -50,6 +51,13 @@ def own_plan(settings: Settings, nodes: int | None) -> WorkerPlan:
     """The plan for the cores that this process may use."""
     cores = sorted(os.sched_getaffinity(0))
     return worker_plan(cores, nodes=nodes or settings.nodes, per_node=settings.worker_concurrency)
+
+
+def unused(directory: Path) -> Path:
+    """The folder itself. Raises StressError when it holds a run: its Redis data and journal would mix with the new."""
+    if any((directory / name).exists() for name in ("redis", "report.json")):
+        raise StressError(f"{directory} holds an earlier run; name another folder with --out, or remove it")
+    return directory
 
 
 def fresh_directory(name: str, given: Path | None) -> Path:

@@ -21,6 +21,7 @@ from ops.commands.options import (
     fresh_directory,
     own_plan,
     settings_maker,
+    unused,
 )
 
 DEFAULT_SCENARIO = Path(__file__).resolve().parents[2] / "scenarios" / "default.toml"
@@ -51,6 +52,6 @@ def run(
     chosen = read_scenario(scenario).changed(duration=duration, seed=seed, slot_ms=slot_ms)
     maker = settings_maker(config, log_format="json", **chain_options(rpc_url, program_id, core_wallet))
     plan = own_plan(maker({}), nodes)
-    directory = fresh_directory(chosen.name, out)
+    directory = unused(fresh_directory(chosen.name, out))
     options = JobOptions(directory=directory, plan=plan, make_settings=maker, program=program)
     raise typer.Exit(Job(chosen, options, Console()).run())

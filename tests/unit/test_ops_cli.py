@@ -126,3 +126,14 @@ def test_an_environment_of_another_lock_file_is_built_anew(monkeypatch, tmp_path
     monkeypatch.setattr(environment, "build", lambda *_: built.append(1))
     assert environment.main([str(tmp_path / "venv"), str(tmp_path), "run", "run 2"]) == 0
     assert built == [1]
+
+
+def test_a_run_is_never_mixed_with_an_earlier_one(tmp_path):
+    from domain.errors import StressError
+    from ops.commands.options import unused
+
+    assert unused(tmp_path) == tmp_path
+    assert unused(tmp_path / "not-there-yet") == tmp_path / "not-there-yet"
+    (tmp_path / "report.json").write_text("{}")
+    with pytest.raises(StressError, match="earlier run"):
+        unused(tmp_path)
