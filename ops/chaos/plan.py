@@ -26,6 +26,8 @@ FULL_HITS: Final[Mapping[str, int]] = {CYCLES: 10, CONTROL: 3, SUPERVISOR: 3, AP
 FREEZE_MS: Final = 10_000
 #: Between the end of one freeze and the next of the same role: the service promises that *one* node may freeze.
 THAW_MS: Final = 2_000
+#: Within this every chain must have gone on after a hit.
+RECOVERY_MS: Final = 6_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,17 +45,25 @@ class Hit:
         return self.at_ms + self.freeze_ms
 
 
-def spacing_ms(blow: Blow) -> int:
-    """Least time between two hits of the same role. Kills need none; of two nodes only one may be frozen."""
-    return FREEZE_MS + THAW_MS if blow is Blow.STOP else 0
+def spacing_ms(blow: Blow, role: str, *, crowded: bool = False) -> int:
+    """Least time between two hits of the same role.
+
+    Of two nodes only one may be frozen. A chain that two kills of cycle workers rob of its message has no recovery of
+    its own to be measured after the first; ``crowded`` plans such kills, too.
+    """
+    if blow is Blow.STOP:
+        return FREEZE_MS + THAW_MS
+    return RECOVERY_MS if role == CYCLES and not crowded else 0
 
 
 def shortest_window_ms(blow: Blow, counts: Mapping[str, int]) -> int:
-    """The least window that ``plan_hits`` accepts."""
-    return max(((count - 1) * spacing_ms(blow) for count in counts.values() if count), default=0)
+    """The least window that ``plan_hits`` accepts, crowded or not."""
+    return max(((count - 1) * spacing_ms(blow, role) for role, count in counts.items() if count), default=0)
 
 
-def plan_hits(seed: int, blow: Blow, counts: Mapping[str, int], window_ms: int) -> tuple[Hit, ...]:
+def plan_hits(
+    seed: int, blow: Blow, counts: Mapping[str, int], window_ms: int, *, crowded: bool = False
+) -> tuple[Hit, ...]:
     """``counts[role]`` hits of each role at uniformly random moments of 0 .. ``window_ms``, in order of time.
 
     Roles are drawn independently, so hits of different roles overlap. ValueError for a window that is too short.
@@ -65,11 +75,12 @@ def plan_hits(seed: int, blow: Blow, counts: Mapping[str, int], window_ms: int) 
     for role, count in counts.items():
         # A generator per role: another number of API hits leaves the workers' moments as they are.
         rng = Random(f"{seed}:{blow.value}:{role}")
-        free_ms = window_ms - max(0, count - 1) * spacing_ms(blow)
+        apart_ms = spacing_ms(blow, role, crowded=crowded)
+        free_ms = window_ms - max(0, count - 1) * apart_ms
         moments = sorted(rng.randint(0, free_ms) for _ in range(count))
         hits += [
             Hit(
-                at_ms=moment + index * spacing_ms(blow),
+                at_ms=moment + index * apart_ms,
                 role=role,
                 pick=rng.randrange(2**16),
                 blow=blow,

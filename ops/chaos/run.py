@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,13 +24,13 @@ RAMP_MS: Final = 2_000
 #: After the last hit: its freeze, what follows from it, the quiet time, and room for a slow machine.
 TAIL_MS: Final = int((AFTERMATH_S + QUIET_S) * 1000) + 4_000
 LONGEST_LATE_START_MS: Final = 5_000  # full load is noticed by a sample per second
-FULL_WINDOW_MS: Final[Mapping[Blow, int]] = {Blow.KILL: 80_000, Blow.STOP: 150_000}
+FULL_WINDOW_MS: Final[Mapping[Blow, int]] = {Blow.KILL: 100_000, Blow.STOP: 150_000}
 VERDICTS: Final = {EXIT_PASS: "pass", EXIT_FAIL: "fail", EXIT_ERROR: "error"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChaosOptions:
-    """``window_ms``: the time within which the hits fall."""
+    """``window_ms``: the time within which the hits fall. ``crowded``: see plan.py; gaps are shown, not judged."""
 
     directory: Path
     plan: WorkerPlan
@@ -38,27 +38,19 @@ class ChaosOptions:
     seed: int
     blow: Blow
     threads: int = 60
-    hits: Mapping[str, int]
+    hits: Mapping[str, int] = field(default_factory=lambda: FULL_HITS)
     window_ms: int
+    crowded: bool = False
 
 
-def full_options(directory: Path, plan: WorkerPlan, make: MakeSettings, seed: int, blow: Blow, n: int) -> ChaosOptions:
-    """The numbers of hits that the service is measured by."""
-    return ChaosOptions(
-        directory=directory,
-        plan=plan,
-        make_settings=make,
-        seed=seed,
-        blow=blow,
-        threads=n,
-        hits=FULL_HITS,
-        window_ms=max(FULL_WINDOW_MS[blow], shortest_window_ms(blow, FULL_HITS)),
-    )
+def full_window_ms(blow: Blow) -> int:
+    """Room for all the hits that the service is measured by."""
+    return max(FULL_WINDOW_MS[blow], shortest_window_ms(blow, FULL_HITS))
 
 
 def run_chaos(options: ChaosOptions, console: Console) -> int:
     """Carry it out, print it, write chaos.json beside the report. Exit code 0, 99, or 1 when it could not run."""
-    hits = plan_hits(options.seed, options.blow, options.hits, options.window_ms)
+    hits = plan_hits(options.seed, options.blow, options.hits, options.window_ms, crowded=options.crowded)
     freeze_ms = FREEZE_MS if options.blow is Blow.STOP else 0
     hit_until_ms = RAMP_MS + LONGEST_LATE_START_MS + options.window_ms + freeze_ms
     scenario = chaos_scenario(
@@ -76,7 +68,7 @@ def run_chaos(options: ChaosOptions, console: Console) -> int:
     outcome = striker.outcome
     if not outcome.done.is_set():
         outcome.problem = outcome.problem or "nothing was hit"
-    reasons = judge(outcome, len(hits))
+    reasons = judge(outcome, len(hits), crowded=options.crowded)
     if outcome.problem:
         code = EXIT_ERROR
     elif reasons and code == EXIT_PASS:
@@ -88,14 +80,14 @@ def run_chaos(options: ChaosOptions, console: Console) -> int:
     return code
 
 
-def judge(outcome: Outcome, planned: int) -> list[str]:
+def judge(outcome: Outcome, planned: int, *, crowded: bool = False) -> list[str]:
     """Why the run does not show what it should; the closing audit has its own verdict."""
     if outcome.problem:
         return [outcome.problem]
     reasons = [
         f"{one.gap_chain} stood still for {one.gap_s} s after the {one.blow} of {one.child} at {one.at_s} s"
         for one in outcome.struck
-        if one.gap_s > LIMIT_S
+        if one.gap_s > LIMIT_S and not crowded
     ]
     if len(outcome.struck) != planned:
         reasons.append(f"{len(outcome.struck)} of {planned} hits were made")
@@ -110,6 +102,7 @@ def describe(options: ChaosOptions, outcome: Outcome, code: int, reasons: list[s
         "seed": options.seed,
         "signal": options.blow.value,
         "threads": options.threads,
+        "crowded": options.crowded,
         "limit_s": LIMIT_S,
         "longest_gap_s": outcome.longest_gap_s,
         "longest_gap_chain": outcome.longest_gap_chain,

@@ -14,14 +14,14 @@ from domain.runtime.wiring import build_store
 from domain.store.gateway import RedisStore
 from ops.chaos.gaps import AFTERMATH_S
 from ops.chaos.order import Moment, Quiet, between, disorder, look, unrest
-from ops.chaos.plan import SUPERVISOR, Blow, Hit
+from ops.chaos.plan import RECOVERY_MS, SUPERVISOR, Blow, Hit
 from ops.chaos.watch import ApiWatch, ChainWatch
 from ops.run.driver import Driver
 from ops.stack import Stack
 
 QUIET_S: Final = 6.0
 FREEZE_POLL_S: Final = 0.1
-LIMIT_S: Final = 6.0  # every chain goes on within so many seconds of each hit
+LIMIT_S: Final = RECOVERY_MS / 1000  # every chain goes on within so many seconds of each hit
 TRIES: Final = 100
 TRY_EVERY_S: Final = 0.1
 

@@ -24,6 +24,7 @@ def chaos(
     signal: Annotated[Signals, typer.Option(help="SIGKILL, SIGSTOP for 10 s, or one run with each.")] = Signals.KILL,
     threads: Annotated[int, typer.Option(min=6, max=2_000, help="Stress threads.")] = 60,
     out: Annotated[Path | None, typer.Option(help="Folder for reports, logs and data.")] = None,
+    crowded: Annotated[bool, typer.Option("--crowded", help="Kills may follow at once; gaps are not judged.")] = False,
     nodes: NodesOption = None,
 ) -> None:
     """Hit cycle workers (10), control worker, supervisor and web server (3 each) at random moments of a run.
@@ -31,7 +32,7 @@ def chaos(
     Exit code 0: every chain went on within 6 s, one live chain per thread, books closed; 99: not; 1: could not run.
     """
     from ops.chaos.plan import Blow
-    from ops.chaos.run import full_options, run_chaos
+    from ops.chaos.run import ChaosOptions, full_window_ms, run_chaos
 
     blows = [Blow.KILL, Blow.STOP] if signal is Signals.BOTH else [Blow(signal.value)]
     drawn = secrets.randbits(31) if seed is None else seed
@@ -41,5 +42,15 @@ def chaos(
     codes = []
     for blow in blows:
         where = directory / blow.value if len(blows) > 1 else directory
-        codes.append(run_chaos(full_options(where, plan, maker, drawn, blow, threads), Console()))
+        options = ChaosOptions(
+            directory=where,
+            plan=plan,
+            make_settings=maker,
+            seed=drawn,
+            blow=blow,
+            threads=threads,
+            window_ms=full_window_ms(blow),
+            crowded=crowded,
+        )
+        codes.append(run_chaos(options, Console()))
     raise typer.Exit(1 if 1 in codes else max(codes))

@@ -15,7 +15,7 @@ from domain.store.records import ChainRecord
 from domain.thread import ThreadStatus
 from ops.chaos.gaps import Tracks
 from ops.chaos.order import Moment, Quiet, between, disorder, unrest
-from ops.chaos.plan import FREEZE_MS, FULL_HITS, THAW_MS, Blow, plan_hits, shortest_window_ms
+from ops.chaos.plan import FREEZE_MS, FULL_HITS, RECOVERY_MS, THAW_MS, Blow, plan_hits, shortest_window_ms
 from ops.chaos.run import judge
 from ops.chaos.scenario import chaos_scenario
 from ops.chaos.strike import LIMIT_S, Outcome, Struck
@@ -40,6 +40,18 @@ def test_only_one_process_of_a_role_is_frozen_at_a_time(seed):
             for one, two in pairwise([hit for hit in hits if hit.role == role]):
                 assert two.at_ms - one.end_ms >= THAW_MS
         assert {hit.freeze_ms for hit in hits} == {FREEZE_MS}
+
+
+@given(seed=st.integers(0, 2**63))
+def test_killed_cycle_workers_have_time_to_recover_unless_the_plan_is_crowded(seed):
+    cycles = [hit for hit in plan_hits(seed, Blow.KILL, FULL_HITS, WINDOW_MS) if hit.role == "cycles"]
+    assert min(two.at_ms - one.at_ms for one, two in pairwise(cycles)) >= RECOVERY_MS
+
+
+def test_a_crowded_plan_kills_again_before_the_recovery():
+    cycles = [hit for hit in plan_hits(1, Blow.KILL, FULL_HITS, 80_000, crowded=True) if hit.role == "cycles"]
+    assert min(two.at_ms - one.at_ms for one, two in pairwise(cycles)) < RECOVERY_MS
+    assert judge(Outcome(struck=[_struck(LIMIT_S + 1)]), 1, crowded=True) == []
 
 
 def test_the_seed_decides_and_roles_do_not_disturb_each_other():
