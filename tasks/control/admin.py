@@ -123,8 +123,6 @@ def _administer(command: Command, action: PlainAction, change: Change) -> None:
 def _send_step(command: Command, action: PlainAction, change: Change, policy: Policy) -> None:
     step_id = f"{command.begun.chain_id}/{command.progress.operation_number + 1}"
     newest = policy.steps[-1]
-    command.draft.policy = policy.with_pending(replace(change(newest), operation_id=step_id)).to_text()
-    command.data["step"] = step_id
     command.send(
         Operation(
             kind=OperationKind.ADMIN,
@@ -136,6 +134,9 @@ def _send_step(command: Command, action: PlainAction, change: Change, policy: Po
             pool_id=_pool_id(command),
         )
     )
+    # Behind the sending: it may fail, and a step that was never sent must not look like one that expired.
+    command.draft.policy = policy.with_pending(replace(change(newest), operation_id=step_id)).to_text()
+    command.data["step"] = step_id
 
 
 def _check_effect(command: Command, policy: Policy, step_id: str) -> None:

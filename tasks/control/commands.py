@@ -145,11 +145,14 @@ class Command:
         self.draft.add_intent(intent, operation, now_ms)
 
     def landed(self) -> Receipt | None:
-        """The transaction of this step: its receipt when it succeeded, None when it expired and is to be sent again.
+        """The transaction of this step: its receipt when it succeeded, None when it is to be sent again.
 
-        Raises CommandError CONTRACT_REFUSED when it failed, or when it expired too often.
+        Only an expiry counts as an attempt: a chain that gave no blockhash for the next one has not refused anything.
+        Raises CommandError CONTRACT_REFUSED when it failed, CHAIN_UNREACHABLE when it expired too often.
         """
         if self.receipt is None:
+            if not self.expired:
+                return None
             self.progress.attempts += 1
             if self.progress.attempts > MAX_ATTEMPTS:
                 raise CommandError(
