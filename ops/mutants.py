@@ -19,7 +19,7 @@ from domain.errors import StressError
 from ops.localnet.program.build import build
 from ops.localnet.program.mutants import MUTANTS, Mutant
 from ops.scenario_steps import read_duration_ms
-from ops.trials import ROOT, Trial, Wish, carry_out_all, fault_switches, scenario_text, shortened
+from ops.trials import ROOT, Trial, Wish, carry_out_all, scenario_text, shortened
 
 SCENARIOS: Final = ROOT / "scenarios"
 SLOT_MS: Final = 50
@@ -78,7 +78,7 @@ def run_mutants(
     A mutant's run has the seed ``seed`` + its number, so that it is the same whichever others run beside it.
     """
     _check_duration(duration)
-    text = scenario_text(scenario.read_text("utf-8"), abort=True)
+    text = scenario_text(scenario, abort=True)
     console.print(f"{len(mutants)} mutants, {duration} each at most, output in {directory}", soft_wrap=True)
     programs = directory / "programs"
 
@@ -127,9 +127,8 @@ def run_alarms(
 ) -> int:
     """The committed program, another seed each time, the last ``with_faults`` on a hostile endpoint; all must pass."""
     _check_duration(duration)
-    base = scenario.read_text("utf-8")
-    quiet = scenario_text(base, abort=False)
-    hostile = scenario_text(base, abort=False, faults=fault_switches(SCENARIOS / "faults.toml"))
+    quiet = scenario_text(scenario, abort=False)
+    hostile = scenario_text(scenario, abort=False, hostile=SCENARIOS / "faults.toml")
     wishes = [
         Wish(name=f"faults-{seed + n}", seed=seed + n, scenario=hostile)
         if n >= runs - with_faults

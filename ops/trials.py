@@ -17,7 +17,7 @@ from time import monotonic
 from typing import Any, Final
 
 from domain.errors import StressError
-from ops.scenario import ScenarioError, parse_scenario
+from ops.scenario import parse_scenario, read_scenario
 from ops.scenario_steps import read_duration_ms
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -57,33 +57,40 @@ class Trial:
     directory: str
 
 
-def scenario_text(base: str, *, abort: bool, faults: Mapping[str, Mapping[str, float | int]] | None = None) -> str:
-    """A scenario's text with an abort rule in front and a step that switches the chain's faults on behind it.
+def scenario_text(base: Path, *, abort: bool, hostile: Path | None = None) -> str:
+    """A scenario's file again, with an abort rule, or with a hostile endpoint. Raises StressError, ScenarioError.
 
-    A run is decided at its first fault, so that the rest of its load would only cost time. Raises ScenarioError.
+    ``abort``: a run is decided at its first fault, the rest of its load would only cost time. ``hostile``: the file
+    whose faults are switched on and whose thresholds are asked: they leave out what only a good endpoint can hold.
     """
-    text = f'abort = ["{ABORT_RULE}"]\n{base}' if abort else base
-    if faults:
-        lines = [f"{name} = {{ {_inline(values)} }}" for name, values in faults.items()]
-        text += f'\n\n[[steps]]\nat = "{FAULTS_AT}"\naction = "faults"\n[steps.set]\n' + "\n".join(lines) + "\n"
-    try:
-        parse_scenario(tomllib.loads(text), "the trial's scenario")
-    except tomllib.TOMLDecodeError as error:
-        raise ScenarioError(f"the trial's scenario is not TOML: {error}") from None
-    return text
+    read_scenario(base)  # the message about a wrong file should name that file
+    document = tomllib.loads(base.read_text("utf-8"))
+    if abort:
+        document["abort"] = [ABORT_RULE]
+    if hostile is not None:
+        other = tomllib.loads(hostile.read_text("utf-8"))
+        step = {"at": FAULTS_AT, "action": "faults", "set": fault_switches(other, hostile)}
+        document["steps"] = [*document.get("steps", ()), step]
+        document["thresholds"] = other["thresholds"]
+    parse_scenario(document, "the trial's scenario")
+    return "".join(f"{name} = {_toml(value)}\n" for name, value in document.items())
 
 
-def _inline(values: Mapping[str, float | int]) -> str:
-    return ", ".join(f"{name} = {value}" for name, value in values.items())
-
-
-def fault_switches(scenario: Path) -> dict[str, dict[str, float | int]]:
-    """What a scenario file's first fault step switches on. Raises StressError when it has none."""
-    document = tomllib.loads(scenario.read_text("utf-8"))
+def fault_switches(document: Mapping[str, Any], source: Path) -> dict[str, Any]:
+    """What a scenario's first fault step switches on. Raises StressError when it has none."""
     for step in document.get("steps", ()):
         if step.get("action") == "faults":
             return dict(step["set"])
-    raise StressError(f"{scenario} switches no faults on")
+    raise StressError(f"{source} switches no faults on")
+
+
+def _toml(value: object) -> str:
+    """A value of a TOML document, on one line; JSON's strings, numbers and booleans are TOML's, too."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{json.dumps(name)} = {_toml(entry)}" for name, entry in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def read_trial(name: str, seed: int, exit_code: int, seconds: float, directory: Path) -> Trial:

@@ -14,11 +14,11 @@ from rich.console import Console
 from domain.errors import StressError
 from ops.localnet.program.mutants import MUTANTS
 from ops.mutants import alarms_table, chosen_mutants, is_alarm, is_caught, meets_bar, mutants_table
-from ops.scenario import ScenarioError, parse_scenario
-from ops.trials import TIMED_OUT, Trial, broken_checks, fault_switches, read_trial, scenario_text, shortened
+from ops.scenario import Scenario, ScenarioError, parse_scenario, read_scenario
+from ops.trials import TIMED_OUT, Trial, broken_checks, read_trial, scenario_text, shortened
 
 SCENARIOS = Path(__file__).parents[2] / "scenarios"
-DEFAULT = (SCENARIOS / "default.toml").read_text("utf-8")
+DEFAULT, FAULTS = SCENARIOS / "default.toml", SCENARIOS / "faults.toml"
 FOUND = Trial(
     name="mutant-01",
     seed=1,
@@ -108,30 +108,40 @@ def test_a_run_without_a_report_has_found_nothing(tmp_path, content):
     assert not is_caught(trial)
 
 
+def trial_scenario(**options: object) -> Scenario:
+    return parse_scenario(tomllib.loads(scenario_text(DEFAULT, **options)), "trial")
+
+
 def test_the_abort_rule_is_the_only_difference_of_a_mutants_scenario():
-    plain = parse_scenario(tomllib.loads(DEFAULT), "default")
-    scenario = parse_scenario(tomllib.loads(scenario_text(DEFAULT, abort=True)), "trial")
+    plain = read_scenario(DEFAULT)
+    scenario = trial_scenario(abort=True)
     assert [rule.text for rule in scenario.abort_rules()] == ["faults > 0"]
     assert scenario.model_copy(update={"abort": []}) == plain
-    assert parse_scenario(tomllib.loads(scenario_text(DEFAULT, abort=False)), "trial") == plain
+    assert trial_scenario(abort=False) == plain
 
 
-def test_a_hostile_trial_switches_on_what_the_faults_scenario_does():
-    switches = fault_switches(SCENARIOS / "faults.toml")
-    assert switches["lost_reply"] == {"probability": 0.2}
-    scenario = parse_scenario(tomllib.loads(scenario_text(DEFAULT, abort=False, faults=switches)), "trial")
+def test_a_hostile_trial_switches_on_and_asks_what_the_faults_scenario_does():
+    plain, hostile = read_scenario(DEFAULT), read_scenario(FAULTS)
+    scenario = trial_scenario(abort=False, hostile=FAULTS)
     (step,) = (step for step in scenario.steps if step.action == "faults")
-    assert step.set == switches
-    assert len(scenario.steps) == len(parse_scenario(tomllib.loads(DEFAULT), "default").steps) + 1
+    (theirs,) = (step for step in hostile.steps if step.action == "faults")
+    assert step.set == theirs.set
+    assert step.set["lost_reply"] == {"probability": 0.2}
+    assert scenario.thresholds == hostile.thresholds
+    assert {"violations == 0", "unexplained_units == 0", "unexplained_lamports == 0"} <= set(scenario.thresholds)
+    assert scenario.model_copy(update={"steps": plain.steps, "thresholds": plain.thresholds}) == plain
 
 
-def test_a_scenario_without_faults_or_one_that_is_wrong_is_refused():
+def test_a_scenario_without_faults_or_one_that_is_wrong_is_refused(tmp_path):
     with pytest.raises(StressError, match="no faults"):
-        fault_switches(SCENARIOS / "default.toml")
-    with pytest.raises(ScenarioError):
-        scenario_text("name = ", abort=True)
+        scenario_text(DEFAULT, abort=False, hostile=DEFAULT)
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text("name = ")
+    with pytest.raises(ScenarioError, match=r"wrong\.toml"):
+        scenario_text(wrong, abort=True)
+    wrong.write_text(DEFAULT.read_text().replace("duration =", "durration ="))
     with pytest.raises(ScenarioError, match="unknown key"):
-        scenario_text(DEFAULT.replace("duration =", "durration ="), abort=True)
+        scenario_text(wrong, abort=True)
 
 
 def test_the_table_names_the_bug_the_exit_code_and_the_checks():
