@@ -13,6 +13,7 @@ from typing import Any, Final, Self
 
 from celery import Celery
 from celery.utils.nodenames import host_format
+from redis import Redis
 from solders.keypair import Keypair
 
 from domain.chain.keystore import load_sealing_key, read_keypair_file
@@ -78,6 +79,7 @@ class Stack:
         self._settings = make_settings(self._overrides)
         self._given = frozenset(make_settings({}).model_fields_set)
         self._place: RedisPlace | None = None
+        self._clients: list[Redis] = []
 
     def __enter__(self) -> Self:
         return self
@@ -153,6 +155,8 @@ class Stack:
 
     def close(self) -> list[str]:
         """End everything in order; names of the children that had to be killed."""
+        for client in self._clients:
+            client.close()
         return self._children.close(STOP_ORDER)
 
     def _prepare_keys(self, *, own_chain: bool) -> None:
@@ -185,6 +189,7 @@ class Stack:
 
     def _supervisor_spec(self, env: Mapping[str, str], number: int = 1) -> ChildSpec:
         client = connect(self._settings.redis_url)
+        self._clients.append(client)
         lease = Keys(self._settings.redis_prefix).lease("supervisor")
         return ChildSpec(
             role=SUPERVISOR,

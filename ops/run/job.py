@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import signal
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -123,16 +123,15 @@ class Job:
         with Stack(wanted, options.make_settings) as stack, (stack.log_directory / "run.log").open("a") as log:
             configure_logging(stack.settings, log)
             settings = stack.open_foundation(self._stop.is_set)
-            app = create_app(settings)
-            runtime = build_runtime(settings, app)
-            runtime.store.set_run({"seed": str(self._seed), "started_at_ms": str(runtime.store.now_ms())})
-            prepare_chain(runtime)
-            stack.open_services(app, self._stop.is_set)
-            view.say(f"services up after {monotonic() - self._state.began_s:.1f} s, api at {stack.api_url}")
-            driver, sampler = self._load(stack, runtime, view)
-            self._close(stack, runtime, view, driver, sampler)
-            self._state.record.environment = describe(stack, runtime, self._state.record, options.plan)
-            self._state.record.environment["interrupted"] = self._state.signals > 0
+            with closing(create_app(settings)) as app, closing(build_runtime(settings, app)) as runtime:
+                runtime.store.set_run({"seed": str(self._seed), "started_at_ms": str(runtime.store.now_ms())})
+                prepare_chain(runtime)
+                stack.open_services(app, self._stop.is_set)
+                view.say(f"services up after {monotonic() - self._state.began_s:.1f} s, api at {stack.api_url}")
+                driver, sampler = self._load(stack, runtime, view)
+                self._close(stack, runtime, view, driver, sampler)
+                self._state.record.environment = describe(stack, runtime, self._state.record, options.plan)
+                self._state.record.environment["interrupted"] = self._state.signals > 0
 
     def _load(self, stack: Stack, runtime: Runtime, view: LiveView) -> tuple[Driver, Sampler]:
         """The driver in a thread of its own; sampling, the view and the abort rules in this one."""
