@@ -45,6 +45,7 @@ class Deal:
     """What the chain remembers beside its totals: its place in the catalogue, and which probes to run again."""
 
     position: int = -1
+    turn: int = 0
     ran: int = 0
     ok: int = 0
     wrong: dict[str, int] = field(default_factory=dict)
@@ -136,8 +137,9 @@ class ProbeCycle(PaymentCycle):
                 self._send(f"{SETUP}.{side}.deposit", stocked(scene, side), scene, seen)
 
     def _next(self) -> Probe:
-        if self.deal.again and self.deal.position % 2:
-            self.deal.position += 1
+        # A turn is not a place: a probe that runs again must not take the place of one that has not run yet.
+        self.deal.turn += 1
+        if self.deal.again and self.deal.turn % 2:
             return BY_NAME[self.deal.again.pop(0)]
         self.deal.position += 1
         if self.deal.position % len(CATALOGUE) == 0:
