@@ -28,6 +28,7 @@ ACTIONS: Final = frozenset(
         "revived",
         "store_unavailable",
         "submit_failed",
+        "undecided",
         "sweep_failed",
     }
 )
