@@ -49,6 +49,22 @@ class Want:
     history_from: int | None = None  # set when an expiry may be concluded: asks how far back the node's history goes
     endpoint: str | None = None
 
+    @classmethod
+    def outcomes(cls, intents: Sequence[Intent], addresses: tuple[Address, ...] = (), since_slot: int = 0) -> Want:
+        """What became of the intents, beside the accounts.
+
+        One that may be expired fixes the endpoint: the proof needs two answers of the same one, with history back to
+        the oldest intent (DESIGN.md 5).
+        """
+        past = [intent for intent in intents if intent.past_expiry_slot is not None]
+        return cls(
+            addresses=addresses,
+            signatures=tuple(intent.signature for intent in intents),
+            since_slot=since_slot,
+            history_from=min((intent.prepared_slot for intent in past), default=None),
+            endpoint=past[0].past_expiry_endpoint if past else None,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blockhash:

@@ -118,14 +118,7 @@ class Command:
 
     def observe(self, addresses: tuple[Address, ...] = (), signatures: tuple[Intent, ...] = ()) -> Observation | None:
         """None when the chain gave no usable answer: ask again in the next step."""
-        past = [intent for intent in signatures if intent.past_expiry_slot is not None]
-        want = Want(
-            addresses=addresses,
-            signatures=tuple(intent.signature for intent in signatures),
-            since_slot=self.progress.last_slot,
-            history_from=past[0].prepared_slot if past else None,
-            endpoint=past[0].past_expiry_endpoint if past else None,
-        )
+        want = Want.outcomes(signatures, addresses, self.progress.last_slot)
         try:
             return self.runtime.chain.observe(want)
         except ChainUnreachableError as error:

@@ -76,14 +76,7 @@ class PaymentCycle:
         self.draft.next_ms = countdown_ms(cycle.runtime.jitter, cycle.runtime.settings)
 
     def observe(self, intents: list[Intent], addresses: tuple[Address, ...]) -> Observation | None:
-        past = [intent for intent in intents if intent.past_expiry_slot is not None]
-        want = Want(
-            addresses=addresses,
-            signatures=tuple(intent.signature for intent in intents),
-            since_slot=self.state.last_slot,
-            history_from=min((intent.prepared_slot for intent in past), default=None),
-            endpoint=past[0].past_expiry_endpoint if past else None,
-        )
+        want = Want.outcomes(intents, addresses, self.state.last_slot)
         try:
             return self.runtime.chain.observe(want)
         except ChainUnreachableError:

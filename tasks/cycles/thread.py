@@ -99,14 +99,7 @@ class ThreadCycle:
             self.pool.lp_mint_a,
             self.pool.lp_mint_b,
         ]
-        past = [intent for intent in intents if intent.past_expiry_slot is not None]
-        return Want(
-            addresses=tuple(addresses),
-            signatures=tuple(intent.signature for intent in intents),
-            since_slot=self.state.last_slot,
-            history_from=min((intent.prepared_slot for intent in past), default=None),
-            endpoint=past[0].past_expiry_endpoint if past else None,
-        )
+        return Want.outcomes(intents, tuple(addresses), self.state.last_slot)
 
     def _settle_all(self, intents: Sequence[Intent], seen: Observation) -> None:
         for intent in intents:
