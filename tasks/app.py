@@ -34,7 +34,7 @@ def create_app(settings: Settings) -> Celery:
         worker_enable_soft_shutdown_on_idle=True,
         worker_cancel_long_running_tasks_on_connection_loss=False,  # leases and compare-and-set make a twin harmless
         broker_connection_retry_on_startup=True,
-        broker_pool_limit=settings.worker_concurrency + 10,
+        broker_pool_limit=(settings.worker_concurrency or 32) + 10,  # 32: the most a planned node has
         broker_transport_options={
             "global_keyprefix": settings.redis_prefix,
             # Reserved messages are not mirrored into Redis: the due set is the schedule's truth, and what a killed

@@ -94,7 +94,9 @@ class Settings(BaseSettings):
 
     # Workers and supervisor
     worker_pool: Literal["threads", "solo", "prefork"] = Field("threads", description="Celery pool of a cycle node")
-    worker_concurrency: int = Field(4, ge=1, le=1_000, description="cycles that one node runs at once")
+    worker_concurrency: int | None = Field(
+        None, ge=1, le=1_000, description="cycles that one node runs at once; by default 4, with few nodes 32 in all"
+    )
     nodes: int | None = Field(None, ge=1, le=1_024, description="cycle nodes; by default one per worker core")
     overdue_ms: Milliseconds = Field(2_000, description="a chain this late and without lease is sent again")
     sweep_ms: Milliseconds = Field(500, description="pause between two sweeps of the supervisor")

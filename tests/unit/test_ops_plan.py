@@ -27,6 +27,11 @@ def test_two_cores_run_two_unpinned_nodes():
     assert [node.cores for node in plan.nodes] == [(), ()]
 
 
+@pytest.mark.parametrize(("cores", "size"), [(1, 16), (2, 16), (4, 11), (8, 5), (10, 4), (32, 4)])
+def test_few_nodes_are_larger_so_that_threads_wait_for_a_core_and_not_for_a_slot(cores, size):
+    assert {node.concurrency for node in worker_plan(range(cores)).nodes} == {size}
+
+
 def test_only_the_cores_that_this_process_may_use_are_planned():
     plan = worker_plan([5, 9, 2, 7])
     assert plan.reserved == (2,)

@@ -20,7 +20,7 @@ def test_defaults() -> None:
     assert (settings.api_bind, settings.api_port) == ("127.0.0.1", 8080)
     assert (settings.countdown_min_ms, settings.countdown_max_ms) == (750, 2_000)
     assert (settings.request_timeout_s, settings.stop_wait_s) == (30.0, 25.0)
-    assert (settings.worker_pool, settings.worker_concurrency, settings.nodes) == ("threads", 4, None)
+    assert (settings.worker_pool, settings.worker_concurrency, settings.nodes) == ("threads", None, None)
     assert (settings.overdue_ms, settings.sweep_ms) == (2_000, 500)
     assert settings.seed is None
     assert settings.sol_threshold is None
