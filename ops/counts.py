@@ -32,6 +32,8 @@ class Counts:
     errors: Mapping[str, int] = field(default_factory=dict)
     faults: Mapping[str, int] = field(default_factory=dict)
     outside: Mapping[str, int] = field(default_factory=dict)
+    probes: Mapping[str, int] = field(default_factory=dict)  # by name, those judged good
+    probes_skipped: Mapping[str, int] = field(default_factory=dict)  # could not be made there and then
     lateness: Histogram = field(default_factory=dict)
     confirm: Histogram = field(default_factory=dict)
     cu: Histogram = field(default_factory=dict)
@@ -71,7 +73,8 @@ class Counts:
         return percentile(merged(*self.confirm.values()), percent)
 
 
-_PLAIN: Final = ("cycles", "operations", "acted", "waits", "checks", "errors", "faults", "outside")
+_COUNTERS: Final = ("cycles", "operations", "acted", "waits", "checks", "errors", "faults", "outside")
+_PLAIN: Final = (*_COUNTERS, "probes", "probes_skipped")
 _HISTOGRAMS: Final = ("lateness", "confirm", "cu")
 
 

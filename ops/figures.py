@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
+from domain.probes_catalogue import BY_NAME
 from domain.thresholds import Figure
 from ops.counts import LANDED, OUTCOMES, REPORTED_KINDS, THREAD_KINDS, Counts
 
@@ -38,6 +39,7 @@ _COUNTED: Final = frozenset(
         "failed_unexpected",
         "expired",
         "recovered",
+        "probes_covered",
         *(f"{kind}_cycles" for kind in REPORTED_KINDS),
         *(f"{kind}_confirmed" for kind in REPORTED_KINDS),
     }
@@ -108,6 +110,7 @@ def live_figures(
         "failed_unexpected": total.operations_of(REPORTED_KINDS, ("failed_unexpected",)),
         "expired": total.operations_of(REPORTED_KINDS, ("expired",)),
         "recovered": total.operations_of(REPORTED_KINDS, ("recovered",)),
+        "probes_covered": _probes_covered(total),
     }
     for name, percent in (("p50", 50), ("p90", 90), ("p99", 99), ("max", 100)):
         figures[f"lateness_{name}_ms"] = measured.lateness_ms(percent)
@@ -116,6 +119,16 @@ def live_figures(
         figures[f"{kind}_cycles"] = total.cycles_of((kind,))
         figures[f"{kind}_confirmed"] = total.operations_of((kind,), ("confirmed",))
     return figures
+
+
+def _probes_covered(total: Counts) -> Decimal | None:
+    """Share of the catalogue that ran and was judged good at least once; a starved run shows here.
+
+    What this chain and these pools never allowed (administration without authority) is no part of it.
+    """
+    skipped = {name.partition(":")[0] for name in total.probes_skipped}
+    possible = [name for name in BY_NAME if name in total.probes or name not in skipped]
+    return _ratio(sum(name in total.probes for name in possible), len(possible))
 
 
 def all_figures(live: Mapping[str, Figure | None], closing: Closing) -> dict[str, Figure | None]:

@@ -7,6 +7,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.probes_catalogue import BY_NAME
 from domain.store.histogram import bucket_of, bucket_top
 from ops.counts import Counts
 from ops.figures import FIGURES, LIVE_FIGURES, Closing, all_figures, live_figures
@@ -67,6 +68,15 @@ def test_rates_are_of_the_threads_own_operations():
     assert figures["submit_rate"] == Decimal("0.75")
     assert figures["failed_unexpected"] == 4  # everybody's
     assert figures["tx_per_s"] == (6 + 2 + 1 + 500 + 3) / 5.0
+
+
+def test_the_catalogue_is_covered_by_what_was_judged_good_of_what_was_possible():
+    names = list(BY_NAME)
+    whole = Counts(probes=dict.fromkeys(names, 1))
+    assert live_figures(whole, whole, 1)["probes_covered"] == 1
+    starved = Counts(probes=dict.fromkeys(names[:10], 3), probes_skipped={names[11]: 5, f"{names[0]}:KeyMissing": 1})
+    assert live_figures(starved, starved, 1)["probes_covered"] == Decimal(10) / (len(names) - 1)
+    assert live_figures(Counts(), Counts(), 1)["probes_covered"] == 0
 
 
 def test_without_a_measured_time_there_are_no_rates():
