@@ -8,8 +8,8 @@ from decimal import Decimal
 from typing import Final
 
 from domain.probes_catalogue import BY_NAME
+from domain.store.counts import LANDED, OUTCOMES, REPORTED_KINDS, THREAD_KINDS, Counts
 from domain.thresholds import Figure
-from ops.counts import LANDED, OUTCOMES, REPORTED_KINDS, THREAD_KINDS, Counts
 
 MEAN_COUNTDOWN_S: Final = 1.375  # of 750 .. 2000 ms, uniform
 USUAL_COUNTDOWN_MS: Final = (750, 2_000)

@@ -13,7 +13,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from ops.counts import LANDED, OUTCOMES, REPORTED_KINDS
+from domain.store.counts import LANDED, OUTCOMES, REPORTED_KINDS
 from ops.run.sampling import Sample
 
 PLAIN_EVERY_S: Final = 5.0

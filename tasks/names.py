@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import Final
 
 from domain.chains import ChainKind
+from domain.store.keys import CONTROL_QUEUE, CYCLES_QUEUE
 
-CYCLES_QUEUE: Final = "cycles"
-CONTROL_QUEUE: Final = "control"
+__all__ = ["CONTROL_QUEUE", "CYCLES_QUEUE", "SPARE", "TASK_NAMES", "queue_of"]
+
 SPARE: Final = "--spare"  # the option of a node that waits until its predecessor has died
 
 TASK_NAMES: Final[dict[ChainKind, str]] = {

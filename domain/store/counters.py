@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from domain.store.edge import Part
+from domain.store.histogram import by_key
 
 
 class CounterStore(Part):
@@ -20,11 +21,7 @@ class CounterStore(Part):
 
     def histogram(self, name: str) -> dict[str, dict[int, int]]:
         """Key -> bucket -> count of a histogram counter."""
-        found: dict[str, dict[int, int]] = {}
-        for field, count in self.counts(name).items():
-            key, _, bucket = field.rpartition(":")
-            found.setdefault(key, {})[int(bucket)] = count
-        return found
+        return by_key(self._edge.call("HGETALL", self._keys.counters(name)))
 
     def lateness(self) -> dict[str, dict[int, int]]:
         """Kind -> bucket -> cycles that began so many milliseconds after they were due."""

@@ -46,3 +46,12 @@ def merged(*histograms: Mapping[int, int]) -> dict[int, int]:
         for bucket, count in counts.items():
             total[bucket] = total.get(bucket, 0) + count
     return total
+
+
+def by_key(fields: Mapping[str, str]) -> dict[str, dict[int, int]]:
+    """Key -> bucket -> count, of a counter hash whose fields are ``<key>:<bucket>``."""
+    found: dict[str, dict[int, int]] = {}
+    for field, count in fields.items():
+        key, _, bucket = field.rpartition(":")
+        found.setdefault(key, {})[int(bucket)] = int(count)
+    return found

@@ -13,6 +13,9 @@ from enum import StrEnum
 from domain.ids import ChainId, CommandId, PoolId, Signature
 
 DEFAULT_PREFIX = "frt:"
+CYCLES_QUEUE = "cycles"
+CONTROL_QUEUE = "control"
+QUEUES = (CYCLES_QUEUE, CONTROL_QUEUE)  # the broker's lists; Celery writes them, too
 
 MINUTE_MS = 60_000
 DAY_MS = 24 * 60 * MINUTE_MS
@@ -84,6 +87,7 @@ FAMILIES: tuple[Family, ...] = (
     _family("redis-run", "string", Life.PERMANENT, "the Redis run id that was seen last"),
     _family("paused", "string", Life.PERMANENT, "present while the whole service is paused"),
     _family("lease:{}", "string", Life.TTL, "holder's token of a singleton: supervisor, spiller"),
+    _family("heartbeat", "hash", Life.PERMANENT, "sweep, chain -> JSON of what the supervisor did and saw last"),
     _family("core-reserved", "hash", Life.PERMANENT, "reservation id -> lamports of the core wallet"),
 )
 
@@ -140,6 +144,10 @@ class Keys:
 
     def lease(self, name: str) -> str:
         return f"{self.prefix}lease:{name}"
+
+    def queue(self, name: str) -> str:
+        """The list of a Celery queue; no family of ours: its messages belong to the broker."""
+        return self.prefix + name
 
     def named(self, name: str) -> str:
         """A key of which there is one: ``due``, ``journal``, ``epoch`` ... (FAMILIES without an id)."""

@@ -8,10 +8,10 @@ from typing import Any
 
 from domain.chains import ChainKind
 from domain.state import ThreadState
+from domain.store.counts import DROPPED
 from domain.store.gateway import RedisStore
 from domain.store.records import ChainRecord
 from domain.thread import ThreadStatus
-from ops.counts import DROPPED
 
 BEGUN_KINDS = tuple(kind.value for kind in ChainKind if kind is not ChainKind.COMMAND)
 

@@ -11,10 +11,10 @@ from domain.chains import ChainKind, pool_chain_id
 from domain.ids import ChainId, PoolId
 from domain.pool import Asset, Pool
 from domain.state import ThreadState, Totals
+from domain.store.counts import OUTCOMES, REPORTED_KINDS, THREAD_KINDS
 from domain.store.gateway import RedisStore
 from domain.store.records import config_from_text
 from domain.thread import ThreadConfig, ThreadStatus
-from ops.counts import OUTCOMES, REPORTED_KINDS, THREAD_KINDS
 
 LAMPORTS = "lamports"
 

@@ -17,9 +17,9 @@ from jsonschema.exceptions import best_match
 from domain.audit_findings import AuditResult
 from domain.cycle import COMPUTE_UNITS
 from domain.errors import StressError
+from domain.store.counts import REPORTED_KINDS, Counts
 from domain.store.histogram import bucket_top, percentile
 from domain.thresholds import Figure, Judged, judge
-from ops.counts import REPORTED_KINDS, Counts
 from ops.figures import Closing, all_figures, live_figures
 from ops.report.books import Books
 from ops.scenario import Scenario

@@ -10,9 +10,9 @@ from time import monotonic
 from typing import Any, Final
 
 from domain.ids import CommandId
+from domain.store.counts import Counts
 from domain.store.gateway import RedisStore
 from domain.thread import ThreadStatus
-from ops.counts import Counts, read_counts
 from ops.run.fleet import Call, CommandFailed, Fleet, call_all, create_pools, create_threads, shuffled
 from ops.run.steps import StepResult, Steps
 from ops.scenario import Scenario
@@ -90,13 +90,13 @@ class Driver:
         end = began + self._scenario.duration / 1000
         waiting: list[PoolStep] = sorted(self._scenario.steps, key=lambda step: step.at)
         self._start_all(fleet, began, steps, waiting)
-        self.progress.full_load = read_counts(self._store, monotonic())
+        self.progress.full_load = self._store.all_counts(monotonic())
         self.progress.phase = Phase.RUNNING
         while waiting and not self.stop.is_set():
             self._wait_until(min(end, began + waiting[0].at / 1000))
             self._take_due(steps, waiting, began)
         self._wait_until(end)
-        self.progress.load_ended = read_counts(self._store, monotonic())
+        self.progress.load_ended = self._store.all_counts(monotonic())
 
     def _start_all(self, fleet: Fleet, began: float, steps: Steps, waiting: list[PoolStep]) -> None:
         """One start after another, evenly over the ramp; steps that fall into the ramp are taken in between."""

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
-from ops.counts import REPORTED_KINDS
+from domain.store.counts import REPORTED_KINDS
 from ops.plan import WorkerPlan
 from ops.report.document import RunRecord
 from ops.stack import Stack

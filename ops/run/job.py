@@ -21,9 +21,9 @@ from domain.chain.errors import RpcError
 from domain.errors import StressError
 from domain.faults import Fault
 from domain.runtime.logs import configure_logging
+from domain.store.counts import Counts
 from domain.store.errors import StoreUnavailable
 from domain.thresholds import triggered
-from ops.counts import Counts
 from ops.figures import live_figures
 from ops.live import LiveView, View
 from ops.plan import WorkerPlan

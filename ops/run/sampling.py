@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import psutil
 
+from domain.store.counts import LANDED, REPORTED_KINDS, THREAD_KINDS, Counts
 from domain.store.gateway import RedisStore
-from ops.counts import LANDED, REPORTED_KINDS, THREAD_KINDS, Counts, read_counts
-
-STATES_EVERY: Final = 2  # the threads' documents are read every second sample only
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,21 +86,15 @@ class Sampler:
 
     def take(self, now_s: float, pids: Mapping[str, list[int]]) -> Sample:
         """Raises StoreUnavailable."""
-        counts = read_counts(self._store, now_s)
+        overview = self._store.overview()
+        counts = replace(overview.counts, at_s=now_s)
         before = self.samples[-1] if self.samples else None
-        threads = before.threads if before is not None and len(self.samples) % STATES_EVERY else self._states()
         sample = Sample(
             at_s=now_s - self._began_s,
             counts=counts,
             last=counts.since(before.counts if before else Counts(at_s=self._began_s)),
-            threads=threads,
+            threads=overview.states(),
             cpu_s=self._usage.read(pids),
         )
         self.samples.append(sample)
         return sample
-
-    def _states(self) -> dict[str, int]:
-        found: dict[str, int] = {}
-        for record in self._store.thread_records():
-            found[record.status.value] = found.get(record.status.value, 0) + 1
-        return found

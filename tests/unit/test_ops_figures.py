@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.probes_catalogue import BY_NAME
+from domain.store.counts import Counts
 from domain.store.histogram import bucket_of, bucket_top
-from ops.counts import Counts
 from ops.figures import FIGURES, LIVE_FIGURES, Closing, all_figures, live_figures
 
 CLOSING = Closing(

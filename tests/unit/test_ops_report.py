@@ -12,8 +12,8 @@ import pytest
 from domain.audit_findings import AuditResult
 from domain.ids import Address, PoolId
 from domain.pool import Pool
+from domain.store.counts import Counts
 from domain.store.histogram import bucket_of
-from ops.counts import Counts
 from ops.report.books import Books, PoolBooks
 from ops.report.charts import Line, Mark, line_chart, nice_ceiling
 from ops.report.document import ReportError, RunRecord, build, check_schema

@@ -1,4 +1,4 @@
-"""Counters of the whole service at one moment, their differences, and what can be read from them."""
+"""Counters of the whole service at one moment, their differences, and what can be read from them. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from domain.chains import ChainKind
-from domain.store.gateway import RedisStore
 from domain.store.histogram import merged, percentile
 
 THREAD_KINDS: Final = ("deposit", "withdrawal", "swap")
@@ -21,7 +20,10 @@ Histogram = Mapping[str, Mapping[int, int]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """Cumulative since the service's start. Fields as the workers count them ("deposit.confirmed")."""
+    """Cumulative since the service's start. Fields as the workers count them ("deposit.confirmed").
+
+    Histograms: kind -> bucket (histogram.py) -> count; milliseconds, ``cu`` compute units.
+    """
 
     at_s: float = 0.0  # a clock of the reader
     cycles: Mapping[str, int] = field(default_factory=dict)
@@ -40,8 +42,8 @@ class Counts:
 
     def since(self, earlier: Counts) -> Counts:
         """What happened between the two moments; ``at_s`` becomes the seconds between them."""
-        found: dict[str, Any] = {name: _minus(getattr(self, name), getattr(earlier, name)) for name in _PLAIN}
-        found |= {name: _nested_minus(getattr(self, name), getattr(earlier, name)) for name in _HISTOGRAMS}
+        found: dict[str, Any] = {name: _minus(getattr(self, name), getattr(earlier, name)) for name in PLAIN}
+        found |= {name: _nested_minus(getattr(self, name), getattr(earlier, name)) for name in HISTOGRAMS}
         return Counts(at_s=self.at_s - earlier.at_s, **found)
 
     def cycles_of(self, kinds: tuple[str, ...], event: str = "started") -> int:
@@ -49,6 +51,13 @@ class Counts:
 
     def operations_of(self, kinds: tuple[str, ...], outcomes: tuple[str, ...]) -> int:
         return sum(self.operations.get(f"{kind}.{outcome}", 0) for kind in kinds for outcome in outcomes)
+
+    @property
+    def in_flight(self) -> int:
+        """Operations that were submitted and have no outcome yet."""
+        ended = sum(count for name, count in self.operations.items() if name.rpartition(".")[2] in OUTCOMES)
+        submitted = sum(count for name, count in self.operations.items() if name.endswith(".submitted"))
+        return submitted - ended
 
     @property
     def revived(self) -> int:
@@ -74,8 +83,9 @@ class Counts:
 
 
 _COUNTERS: Final = ("cycles", "operations", "acted", "waits", "checks", "errors", "faults", "outside")
-_PLAIN: Final = (*_COUNTERS, "probes", "probes_skipped")
-_HISTOGRAMS: Final = ("lateness", "confirm", "cu")
+#: The counters and histograms by the name of their hash in Redis, which is the name of the field.
+PLAIN: Final = (*_COUNTERS, "probes", "probes_skipped")
+HISTOGRAMS: Final = ("lateness", "confirm", "cu")
 
 
 def _minus(later: Mapping[str, int], earlier: Mapping[str, int]) -> dict[str, int]:
@@ -89,10 +99,3 @@ def _nested_minus(later: Histogram, earlier: Histogram) -> dict[str, dict[int, i
         difference = {bucket: count - before.get(bucket, 0) for bucket, count in buckets.items()}
         found[key] = {bucket: count for bucket, count in difference.items() if count}
     return found
-
-
-def read_counts(store: RedisStore, at_s: float) -> Counts:
-    """All counters now. Raises StoreUnavailable."""
-    found: dict[str, Any] = {name: store.counts(name) for name in _PLAIN}
-    found |= {name: store.histogram(name) for name in _HISTOGRAMS}
-    return Counts(at_s=at_s, **found)
