@@ -133,6 +133,7 @@ class Commit:
     policy: str | None = None  # the pool's policy document (administrative commands only)
     policy_expected: str | None = None  # compare-and-set for it
     marks: tuple[Mark, ...] = ()
+    observed: str | None = None  # JSON of the pool as this cycle saw it (observed.py), unless another just stored it
     low: tuple[str, ...] = ()  # reasons ("sol", "token") to flag this thread low; refill removes
     low_served: tuple[str, ...] = ()  # members of the pool's low set to remove (refill)
     counts: tuple[tuple[str, str, int], ...] = ()  # (histogram or counter name, field, increment): never amounts

@@ -34,6 +34,7 @@ class Draft:
     journal: list[str] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
+    observed: str | None = None
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
     outbox_put: dict[str, str] = field(default_factory=dict)
     outbox_take: dict[str, str] = field(default_factory=dict)
@@ -97,6 +98,7 @@ class Draft:
             policy=self.policy,
             policy_expected=None if self.policy is None else self.policy_expected,
             marks=tuple(self.marks),
+            observed=self.observed,
             low=tuple(sorted(self.low)),
             low_served=tuple(sorted(self.low_served)),
             counts=tuple((name, what, times) for (name, what), times in self.counts.items()),

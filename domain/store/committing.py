@@ -75,6 +75,7 @@ def _refuse_nonsense(commit: Commit) -> None:
         commit.policy,
         commit.policy_expected,
         commit.end_only_if_pool_idle,
+        commit.observed,
     )
     if begun.pool_id is None and any((*needs_pool, *needs_pool_too, commit.end_only_if_pool_idle)):
         raise ValueError(f"{begun.chain_id} has no pool to write to")
@@ -110,6 +111,8 @@ def _writes(keys: Keys, commit: Commit, status: ThreadStatus) -> list[Write]:
     writes += _chunked("HSET", keys.ledger(pool), _flat(commit.records))
     if commit.policy is not None:
         writes.append(("HSET", keys.named("policies"), pool, commit.policy))
+    if commit.observed is not None:
+        writes.append(("HSET", keys.named("observed"), pool, commit.observed))
     if commit.low:
         writes.append(("SADD", keys.low(pool), *(f"{begun.chain_id}|{reason}" for reason in commit.low)))
     writes += _chunked("SREM", keys.low(pool), commit.low_served)

@@ -73,6 +73,7 @@ FAMILIES: tuple[Family, ...] = (
     _family("ledger:{}", "hash", Life.PERMANENT, "field -> JSON record written whole by one owner"),
     _family("low:{}", "set", Life.PERMANENT, "'thread|reason' of wallets that need a refill"),
     _family("marks:{}", "hash", Life.PERMANENT, "name -> 'slot|value' of quantities that never fall"),
+    _family("observed", "hash", Life.PERMANENT, "pool -> JSON of its amounts as a cycle saw them last, to look at"),
     _family("broken-marks", "list", Life.PERMANENT, "'name|slot|value|slot|value': marks that fell"),
     _family("sig:{}", "string", Life.TTL, "a signature that an intent uses"),
     _family("journal", "stream", Life.PERMANENT, "field e: JSON line of one operation, until it is spilled"),

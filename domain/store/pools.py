@@ -8,6 +8,7 @@ from typing import Any
 
 from domain.chains import Mark
 from domain.ids import PoolId
+from domain.observed import ObservedPool
 from domain.policy import Policy
 from domain.pool import Pool
 from domain.store.edge import Part
@@ -86,6 +87,13 @@ class PoolStore(Part):
         """Members "thread|reason", as ``Commit.low_served`` names them; a thread may be deleted by now."""
         found: set[str] = self._edge.call("SMEMBERS", self._keys.low(pool_id))
         return found
+
+    def observed_pools(self) -> dict[PoolId, ObservedPool]:
+        """Every pool as the last cycle that looked saw it. Two processes may take turns: a slot may be older than one
+        that was read before.
+        """
+        found = self._edge.call("HGETALL", self._keys.named("observed"))
+        return {PoolId(pool_id): ObservedPool.from_text(text) for pool_id, text in found.items()}
 
     def marks(self, pool_id: PoolId) -> dict[str, Mark]:
         found = self._edge.call("HGETALL", self._keys.marks(pool_id))

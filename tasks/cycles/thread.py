@@ -14,6 +14,7 @@ from domain.expiry import Expired, Landed, Pending, resolve
 from domain.facts import Observation, Receipt
 from domain.ids import Address, ThreadId
 from domain.invariants import check_snapshot
+from domain.observed import ObservedPool
 from domain.operations import Intent, Operation, Outcome
 from domain.policy import Policy
 from domain.pool import Pool
@@ -190,6 +191,9 @@ class ThreadCycle:
             checked = check_snapshot(self.pool, seen, self.policy)
         self.draft.add_faults(checked.faults)
         self.draft.marks.extend(checked.marks)
+        observed = ObservedPool.of(self.pool, seen)
+        if observed is not None:
+            self.draft.observed = observed.to_text()
         # One counter for all: twelve names would be twelve more writes in every commit.
         self.draft.count("checks", "snapshot", sum(checked.counts.values()))
         for outside in checked.outside:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
 
 from domain.chains import BrokenMark, Commit, Committed, Mark
 from domain.ids import ChainId, CommandId, Signature, ThreadId
+from domain.observed import ObservedPool
 from domain.state import Order
 from domain.store.gateway import RedisStore
 from domain.thread import OrderKind, ThreadStatus
@@ -40,6 +41,8 @@ def test_a_commit_writes_everything(store: RedisStore, client: Any) -> None:
     committed(store, going_on(begun, outbox_put=(("old", '{"amount":"5"}'),), low=("sol",)))
     begun = begin(store, THREAD)
     before_ms = store.now_ms()
+    names = (field.name for field in fields(ObservedPool))
+    seen = ObservedPool(**{name: BIG + n for n, name in enumerate(names)})
     answer = committed(
         store,
         Commit(
@@ -57,6 +60,7 @@ def test_a_commit_writes_everything(store: RedisStore, client: Any) -> None:
             policy="[]",
             policy_expected="",
             marks=(Mark(name="G", slot=10, value=BIG),),
+            observed=seen.to_text(),
             low=("token",),
             low_served=(f"{THREAD}|sol",),
             counts=(("operations", "deposit.confirmed", 2),),
@@ -77,6 +81,7 @@ def test_a_commit_writes_everything(store: RedisStore, client: Any) -> None:
     assert store.ledger(POOL) == {"deposit_1": '{"owed":"1"}'}
     assert store.policy_text(POOL) == "[]"
     assert store.marks(POOL) == {"G": Mark(name="G", slot=10, value=BIG)}
+    assert store.observed_pools() == {POOL: seen}
     assert store.low(POOL) == {f"{THREAD}|token"}
     assert store.counts("operations") == {"deposit.confirmed": 2}
     assert store.command_answer(CommandId("cmd-9")) == '{"ok":true}'

@@ -97,6 +97,11 @@ def test_every_kind_confirms_and_the_pool_holds_what_the_threads_say(world):
     assert seen.tokens(pool.vault_b) == in_b - probed.get("token_b", 0)
     lp_a = total[deposits[0]].received - total[withdrawal].spent
     assert seen.supply(pool.lp_mint_a) == lp_a + probed.get("lp_a", 0)
+    shown = world.runtime.store.observed_pools()[pool_id]
+    assert shown.slot <= seen.slot
+    assert shown.surplus <= world.runtime.store.marks(pool_id)["I4-G"].value
+    assert 0 < shown.liquidity_a
+    assert 0 < shown.lp_supply_b
     assert faults(world) == []
 
 
