@@ -63,7 +63,10 @@ class Settings(BaseSettings):
         description="milliseconds for one RPC request; 1000 on a local chain, 5000 on a cluster",
     )
     program_id: str = Field(_LOCALNET_PROGRAM_ID, description="address of the Fixed Ratio Trading program")
-    preflight: bool = Field(default=False, description="simulate each transaction before it is sent")
+    preflight: bool = Field(
+        default=False,
+        description="simulate each transaction before it is sent; one that is refused there ends as expired",
+    )
     sol_threshold: int | None = Field(
         None, ge=0, le=2**63, description="lamports under which a wallet is topped up; derived from the pool's fees"
     )
@@ -116,11 +119,28 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(1_048_576, ge=1_024, le=2**30, description="largest request body")
     max_batch: int = Field(100, ge=1, le=10_000, description="most calls in one JSON-RPC batch")
 
+    # Metrics
+    metrics_port: Port = Field(
+        0, description="first port on which each process serves /metrics, the next ones where it is taken; 0: none"
+    )
+    metrics_bind: str = Field("127.0.0.1", min_length=1, description="address that metrics_port is opened on")
+    metrics_interval_s: float = Field(
+        30.0, gt=0, le=3_600, description="seconds between two lines of performance figures and looks at the machine"
+    )
+    metrics_cpu: bool = Field(default=True, description="watch the machine's cores")
+    metrics_memory: bool = Field(default=True, description="watch the machine's memory")
+    metrics_network: bool = Field(default=True, description="watch the machine's network devices")
+    metrics_temperature: bool = Field(default=True, description="watch the machine's temperature sensors")
+
     # Logs
     log_level: Literal["debug", "info", "warning", "error", "critical"] = Field(
         "info", description="lowest level shown"
     )
     log_format: Literal["console", "json"] = Field("console", description="for people, or one JSON object per line")
+    log_max_bytes: int = Field(
+        50_000_000, ge=10_000, le=2**40, description="size at which a log file of frt run and frt up is rotated"
+    )
+    log_backups: int = Field(5, ge=1, le=1_000, description="rotated log files that are kept of each")
 
     @classmethod
     def settings_customise_sources(
