@@ -250,6 +250,6 @@ def _note(config: ThreadConfig, error: str, message: str, now_ms: int) -> ErrorN
         category=Category.SYSTEM.value,
         operation_type=config.kind.value,
         attempted_amount="0",
-        available_balance="0",
+        available_balance="",
         recovery_action="look at the account on the chain, then start the thread again",
     )

@@ -17,8 +17,8 @@ from domain.justify import Case, is_justified, is_payment_justified
 from domain.operations import Intent, OperationKind, Outcome
 from domain.policy import Policy
 from domain.pool import Pool, lp_of, token_of
-from domain.state import TREND_LENGTH, ErrorNote, ThreadState, Totals
-from domain.swap import quote, ratio_of, rounding_loss_nano
+from domain.state import ERROR_HISTORY, TREND_LENGTH, ErrorNote, ThreadState, Totals
+from domain.swap import loss_pico, quote, ratio_of, rounding_loss_nano
 from domain.thread import ThreadConfig
 from domain.verdicts import PAYMENTS, Judgement, Verdict, expired_judgement, judge, unjustified
 
@@ -51,6 +51,7 @@ class Settlement:
     network_fee: int = 0
     compute_units: int | None = None
     rounding_loss_nano: int = 0
+    loss_pico: int = 0
     faults: tuple[Fault, ...] = ()
     note: ErrorNote | None = None
 
@@ -86,6 +87,7 @@ def settle_thread_operation(
         return _failed(case, receipt.error)
     problems = [*_check_success(case), *_check_compute(_PREFIXES[intent.kind], intent, receipt)]
     spends, receives = config.accounts[config.spends], config.accounts[config.receives]
+    loss_nano, loss_part = _rounding_loss(case)
     return Settlement(
         outcome=Outcome.CONFIRMED,
         spent=-_delta(receipt, spends),
@@ -93,7 +95,8 @@ def settle_thread_operation(
         pool_fee=case.pool_fee,
         network_fee=receipt.fee,
         compute_units=receipt.compute_units,
-        rounding_loss_nano=_rounding_loss(case),
+        rounding_loss_nano=loss_nano,
+        loss_pico=loss_part,
         verdict=Verdict.FAULT if problems else None,
         faults=faults_of(problems, intent, receipt, pool),
     )
@@ -269,16 +272,18 @@ def _lamport_deltas(receipt: Receipt) -> dict[Address, int]:
     return {account: after - before for account, (before, after) in receipt.lamports.items()}
 
 
-def _rounding_loss(case: Case) -> int:
+def _rounding_loss(case: Case) -> tuple[int, int]:
+    """What a swap's floor kept: in 1e-9 units of the output token, and as a part of the output in 1e-12."""
     if case.intent.kind is not OperationKind.SWAP:
-        return 0
+        return 0, 0
     ratio_in, ratio_out = ratio_of(case.pool, case.config.side)
-    _, remainder = quote(int(case.intent.inputs["amount"]), ratio_in, ratio_out)
-    return rounding_loss_nano(remainder, ratio_in)
+    amount = int(case.intent.inputs["amount"])
+    _, remainder = quote(amount, ratio_in, ratio_out)
+    return rounding_loss_nano(remainder, ratio_in), loss_pico(amount, remainder, ratio_out)
 
 
 def _note(intent: Intent | None, case: Case | None, judgement: Judgement, message: str) -> ErrorNote:
-    """The entry of the error history; ``at_ms`` is filled in by the commit that books it."""
+    """The entry of the error history; ``at_ms``, and a balance unknown here, are filled in when it is booked."""
     held = case.held(case.config.spends) if case else None
     return ErrorNote(
         at_ms=0,
@@ -287,31 +292,40 @@ def _note(intent: Intent | None, case: Case | None, judgement: Judgement, messag
         category=judgement.category.value,
         operation_type=intent.kind.value if intent else "",
         attempted_amount=intent.inputs.get("amount", "0") if intent else "0",
-        available_balance="0" if held is None else str(held),
+        available_balance="" if held is None else str(held),
         recovery_action=judgement.recovery_action,
     )
 
 
-def apply_settlement(state: ThreadState, config: ThreadConfig, settlement: Settlement, now_ms: int) -> ThreadState:
+def apply_settlement(
+    state: ThreadState, config: ThreadConfig, settlement: Settlement, now_ms: int, error_limit: int = ERROR_HISTORY
+) -> ThreadState:
     """The thread's document with the outcome in its session and lifetime totals, trends and error history.
 
-    Payments, burns and sweeps add nothing to the totals; their errors still go into the history.
+    Payments, burns and sweeps add nothing to the totals; their errors still go into the history, which keeps
+    ``error_limit`` of them.
     """
     if settlement.note is not None:
         kind = settlement.note.operation_type or config.kind.value
-        state = state.noted(replace(settlement.note, at_ms=now_ms, operation_type=kind))
+        note = replace(settlement.note, at_ms=now_ms, operation_type=kind)
+        if not note.available_balance and config.spends in state.balances:
+            note = replace(note, available_balance=str(state.balances[config.spends]))
+        state = state.noted(note, error_limit)
     if not settlement.own:
         return state
     session, lifetime = _booked(state.session, settlement), _booked(state.lifetime, settlement)
+    fees = state.fee_trend
+    if settlement.outcome is not Outcome.EXPIRED:  # whatever landed has paid
+        fees = (*fees, settlement.network_fee)[-TREND_LENGTH:]
     if settlement.outcome is not Outcome.CONFIRMED:
         failures = state.consecutive_failures + 1
-        return state.evolved(session=session, lifetime=lifetime, consecutive_failures=failures)
+        return state.evolved(session=session, lifetime=lifetime, consecutive_failures=failures, fee_trend=fees)
     return state.evolved(
         session=session,
         lifetime=lifetime,
         consecutive_failures=0,
         last_success_at_ms=now_ms,
-        fee_trend=(*state.fee_trend, settlement.network_fee)[-TREND_LENGTH:],
+        fee_trend=fees,
         loss_trend=(*state.loss_trend, settlement.rounding_loss_nano)[-TREND_LENGTH:],
     )
 
@@ -329,4 +343,7 @@ def _booked(totals: Totals, settlement: Settlement) -> Totals:
     if settlement.outcome is Outcome.CONFIRMED:
         changes["smallest"] = min(totals.smallest, amount) if totals.smallest else amount
         changes["largest"] = max(totals.largest, amount)
+        loss, least = settlement.loss_pico, totals.least_loss_pico
+        changes["least_loss_pico"] = min(least, loss) if totals.confirmed else loss
+        changes["most_loss_pico"] = max(totals.most_loss_pico, loss)
     return totals.evolved(**changes)

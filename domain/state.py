@@ -16,6 +16,8 @@ from domain.thread import OrderKind
 
 ERROR_HISTORY = 10
 TREND_LENGTH = 10
+MINUTE_MS = 60_000
+MINUTES_OF_ERRORS = 60
 
 
 # Totals and ThreadState are values: nothing changes one in place. They are not frozen because every cycle makes a
@@ -37,6 +39,8 @@ class Totals:
     network_fees: int = 0
     pool_fees: int = 0
     rounding_loss_nano: int = 0  # swaps: floor(rem * 1e9 / r_in), in 1e-9 units of the output token
+    least_loss_pico: int = 0  # swaps: the smallest and largest part of an output that was rounded off, in 1e-12;
+    most_loss_pico: int = 0  # both mean something once ``confirmed`` is above 0
     owed: int = 0  # put into the outbox
     kept: int = 0  # received while sharing was off
     empties: int = 0
@@ -75,7 +79,7 @@ class ErrorNote:
     category: str  # network | transaction | logic | system
     operation_type: str
     attempted_amount: str
-    available_balance: str
+    available_balance: str  # "" when nothing was read
     recovery_action: str
 
 
@@ -110,6 +114,7 @@ class ThreadState:
     operation_number: int = 0
     session: Totals = field(default_factory=Totals)
     lifetime: Totals = field(default_factory=Totals)
+    past_active_ms: int = 0  # how long the sessions before this one lasted together
     session_started_at_ms: int = 0
     session_reason: str = ""
     stopped_at_ms: int = 0
@@ -123,13 +128,15 @@ class ThreadState:
     waits: int = 0
     cycles: int = 0
     consecutive_failures: int = 0
+    first_operation_at_ms: int = 0  # of this session
     last_operation_at_ms: int = 0
     last_success_at_ms: int = 0
-    last_confirm_ms: int = 0
+    last_confirm_ms: int = 0  # from the last own operation's preparation to the cycle that settled it
     fee_trend: tuple[int, ...] = ()
     loss_trend: tuple[int, ...] = ()
     errors: tuple[ErrorNote, ...] = ()
-    error_counts: dict[str, int] = field(default_factory=dict)
+    error_counts: dict[str, int] = field(default_factory=dict)  # name -> how often, over the whole life
+    error_minutes: dict[str, int] = field(default_factory=dict)  # minute of the epoch -> errors, of the last hour
 
     def evolved(self, **changes: Any) -> ThreadState:
         """A copy with changes: dataclasses.replace, in a third of its time."""
@@ -137,12 +144,31 @@ class ThreadState:
 
     def noted(self, note: ErrorNote, limit: int = ERROR_HISTORY) -> ThreadState:
         counts = {**self.error_counts, note.error: self.error_counts.get(note.error, 0) + 1}
-        return self.evolved(errors=(*self.errors, note)[-limit:], error_counts=counts)
+        minute = note.at_ms // MINUTE_MS
+        recent = {at: count for at, count in self.error_minutes.items() if int(at) > minute - MINUTES_OF_ERRORS}
+        recent[str(minute)] = recent.get(str(minute), 0) + 1
+        errors = (*self.errors, note)[-limit:]
+        return self.evolved(errors=errors, error_counts=counts, error_minutes=recent)
+
+    def errors_since_an_hour(self, now_ms: int) -> int:
+        """Errors of the last hour, counted in whole minutes: this one and the 59 before it."""
+        first = now_ms // MINUTE_MS - MINUTES_OF_ERRORS
+        return sum(count for at, count in self.error_minutes.items() if int(at) > first)
+
+    def session_ms(self, now_ms: int) -> int:
+        """How long the current session has lasted, or the last one did; 0 before the first."""
+        if not self.session_started_at_ms:
+            return 0
+        return max(0, (self.stopped_at_ms or now_ms) - self.session_started_at_ms)
 
     def session_begun(self, now_ms: int, *, reason: str) -> ThreadState:
         """A new session: its statistics start at zero, the lifetime's go on."""
         return self.evolved(
             session=Totals(),
+            past_active_ms=self.past_active_ms + self.session_ms(now_ms),
+            first_operation_at_ms=0,
+            fee_trend=(),
+            loss_trend=(),
             session_started_at_ms=now_ms,
             session_reason=reason,
             stopped_at_ms=0,

@@ -9,6 +9,7 @@ from domain.pool import Pool, Side
 
 U64_MAX: Final = 2**64 - 1
 NANO: Final = 10**9
+PICO: Final = 10**12
 
 
 def quote(amount_in: int, ratio_in: int, ratio_out: int) -> tuple[int, int]:
@@ -42,6 +43,11 @@ def ratio_of(pool: Pool, side_in: Side) -> tuple[int, int]:
 def rounding_loss_nano(remainder: int, ratio_in: int) -> int:
     """What the floor kept from the user, in 1e-9 base units of the output token; below 1e9 for every swap."""
     return remainder * NANO // ratio_in
+
+
+def loss_pico(amount_in: int, remainder: int, ratio_out: int) -> int:
+    """The part of the unrounded output that the floor kept, in 1e-12 of it; below one half for every swap."""
+    return remainder * PICO // (amount_in * ratio_out)
 
 
 def surplus(pool: Pool, liquidity: tuple[int, int], supplies: tuple[int, int]) -> int:

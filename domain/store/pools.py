@@ -7,7 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 from domain.chains import Mark
-from domain.ids import PoolId
+from domain.flows import ledger_fields
+from domain.ids import PoolId, ThreadId
 from domain.observed import ObservedPool
 from domain.policy import Policy
 from domain.pool import Pool
@@ -82,6 +83,12 @@ class PoolStore(Part):
         """Field -> JSON record."""
         found: dict[str, str] = self._edge.call("HGETALL", self._keys.ledger(pool_id))
         return found
+
+    def thread_ledger(self, pool_id: PoolId, thread_id: ThreadId) -> dict[str, str]:
+        """What the pool's ledger holds about one thread: those of ``ledger_fields`` that are there."""
+        names = ledger_fields(thread_id)
+        values = self._edge.call("HMGET", self._keys.ledger(pool_id), *names)
+        return {name: value for name, value in zip(names, values, strict=True) if value is not None}
 
     def low(self, pool_id: PoolId) -> set[str]:
         """Members "thread|reason", as ``Commit.low_served`` names them; a thread may be deleted by now."""

@@ -19,7 +19,7 @@ from domain.store.histogram import bucket_of
 from tasks.draft import Draft, open_intents, operation_id
 from tasks.walk import Cycle
 
-Settled = Callable[[Intent, Outcome], None]
+Settled = Callable[[Intent, Outcome, int], None]  # the last is the network fee that was paid, in lamports
 
 
 @dataclass(slots=True, kw_only=True)
@@ -89,12 +89,12 @@ class PaymentCycle:
             resolution, updated = resolve(intent, seen.lookups[intent.signature], seen)
             match resolution:
                 case Landed(receipt=receipt):
-                    settled(intent, self._book(intent, receipt))
+                    settled(intent, self._book(intent, receipt), receipt.fee)
                 case Expired():
                     self.state.count("expired")
                     self.draft.note("settled", intent, at_ms=self.cycle.now_ms, outcome=Outcome.EXPIRED.value)
                     self.draft.count("operations", f"{intent.kind.value}.expired")
-                    settled(intent, Outcome.EXPIRED)
+                    settled(intent, Outcome.EXPIRED, 0)
                 case Pending(resend=resend):
                     self.draft.intents.append(updated)
                     if resend:

@@ -229,7 +229,7 @@ class ProbeCycle(PaymentCycle):
                 self.deal.repeat(name)
                 self.draft.count("probes_again", name)
 
-    def _settled(self, intent: Intent, outcome: Outcome) -> None:
+    def _settled(self, intent: Intent, outcome: Outcome, _fee: int) -> None:
         if outcome is Outcome.EXPIRED:
             self.deal.repeat(intent.inputs["probe"])
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from domain.flows import refill_field
 from domain.ids import Address, ThreadId
 from domain.operations import Intent, MintTo, Operation, OperationKind, Outcome, SolTransfer
 from domain.refill import Refill, refill_for
@@ -45,7 +46,8 @@ class RefillCycle(PaymentCycle):
         addresses = [core, Address(self.pool.pool_id)]
         for config in configs:
             addresses += [config.wallet, config.accounts[config.spends]]
-        self.ledger = {name: json.loads(text) for name, text in store.ledger(self.pool.pool_id).items()}
+        ledger, mark = store.ledger(self.pool.pool_id), refill_field("")
+        self.ledger = {name: json.loads(text) for name, text in ledger.items() if name.startswith(mark)}
         seen = self.observe(intents, tuple(dict.fromkeys(addresses)))
         if seen is None:
             self.draft.intents = intents
@@ -56,12 +58,12 @@ class RefillCycle(PaymentCycle):
             self._serve(configs, needed, low, seen.lamports(core), seen.slot)
         return self.written()
 
-    def _settled(self, intent: Intent, outcome: Outcome) -> None:
+    def _settled(self, intent: Intent, outcome: Outcome, _fee: int) -> None:
         self.runtime.store.release_core(intent.operation_id)
         if outcome is not Outcome.CONFIRMED:
             return  # the thread's next cycle flags it again
         for entry in intent.inputs["entries"]:
-            name = f"refill:{entry['thread']}"
+            name = refill_field(entry["thread"])
             record = self.ledger.setdefault(name, {"times": 0, "tokens": "0", "sol": "0"})
             tokens, lamports = int(entry["tokens"]), int(entry["lamports"])
             record["times"] += 1 if tokens else 0

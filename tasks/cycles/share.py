@@ -6,10 +6,12 @@ Entries move from the outbox into an intent and from there to paid, or back to o
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
 from domain.chain.transaction import MAX_TRANSACTION_BYTES
+from domain.flows import share_field
 from domain.ids import Address, OperationId, ThreadId
 from domain.operations import Intent, Operation, OperationKind, Outcome, Transfer
 from domain.pool import Asset
@@ -29,7 +31,9 @@ def share_cycle(cycle: Cycle) -> Draft:
 class ShareCycle(PaymentCycle):
     def run(self) -> Draft:
         intents = self.open_intents()
-        self.ledger = {name: json.loads(text) for name, text in self.runtime.store.ledger(self.pool.pool_id).items()}
+        ledger = self.runtime.store.ledger(self.pool.pool_id)
+        mark = share_field("")
+        self.ledger = {name: json.loads(text) for name, text in ledger.items() if name.startswith(mark)}
         self.changed: set[str] = set()
         slot = self.state.last_slot
         if intents:
@@ -55,14 +59,20 @@ class ShareCycle(PaymentCycle):
             self.draft.next_ms = None
             self.draft.end_only_if_pool_idle = True
 
-    def _settled(self, intent: Intent, outcome: Outcome) -> None:
-        for entry in intent.inputs["entries"]:
+    def _settled(self, intent: Intent, outcome: Outcome, fee: int) -> None:
+        entries = intent.inputs["entries"]
+        if outcome is not Outcome.EXPIRED:
+            payer = self._account(entries[0]["owner"])  # its wallet paid, whatever became of the payments
+            payer |= {"fees": str(int(payer.get("fees", "0")) + fee), "fee_payments": payer.get("fee_payments", 0) + 1}
+        paid: Counter[str] = Counter()
+        for entry in entries:
             if outcome is Outcome.CONFIRMED:
                 self._paid(entry)
+                paid[entry["owner"]] += int(entry["amount"])
             else:
-                self._owe_again(
-                    intent, entry, alone=outcome is not Outcome.EXPIRED and len(intent.inputs["entries"]) > 1
-                )
+                self._owe_again(intent, entry, alone=outcome is not Outcome.EXPIRED and len(entries) > 1)
+        for owner, amount in paid.items():
+            self._account(owner).update(last_amount=str(amount), last_at_ms=self.cycle.now_ms)
 
     def _paid(self, entry: dict[str, Any]) -> None:
         amount = int(entry["amount"])
@@ -70,11 +80,10 @@ class ShareCycle(PaymentCycle):
         _add(owner["paid"], entry["asset"], amount)
         _add(owner["paid_to"], entry["taker"], amount)
         _add(taker["received"], entry["owner"], amount)
-        owner |= {"last_amount": str(amount), "last_at_ms": self.cycle.now_ms}
         self.state.add_volume(entry["asset"], amount)
 
     def _account(self, thread_id: str) -> dict[str, Any]:
-        name = f"share:{thread_id}"
+        name = share_field(thread_id)
         self.changed.add(name)
         record: dict[str, Any] = self.ledger.setdefault(
             name, {"paid": {}, "paid_to": {}, "received": {}, "retained": {}}

@@ -12,6 +12,7 @@ from domain.chains import Begun
 from domain.cycle import Act, Halt, Wait, plan
 from domain.expiry import Expired, Landed, Pending, resolve
 from domain.facts import Observation, Receipt
+from domain.flows import Flows, session_field
 from domain.ids import Address, ThreadId
 from domain.invariants import check_snapshot
 from domain.observed import ObservedPool
@@ -82,8 +83,14 @@ class ThreadCycle:
         return self._written()
 
     def _begin_session(self) -> None:
-        """A manual start resets the session's statistics, never the lifetime's (DESIGN.md 16, 10)."""
+        """A manual start resets the session's statistics, never the lifetime's (DESIGN.md 16, 10).
+
+        What the pool's chains have booked for the thread goes on; where it stands now is where the session begins.
+        """
         if self.order is not None and self.order.kind is OrderKind.START:
+            ledger = self.runtime.store.thread_ledger(self.config.pool_id, self.config.thread_id)
+            flows = Flows.of(self.config.thread_id, ledger)
+            self.draft.records[session_field(self.config.thread_id)] = flows.to_text(self.state.error_counts)
             self.state = self.state.session_begun(self.cycle.now_ms, reason="manual")
             result = {"ok": {"thread_id": self.config.thread_id, "status": ThreadStatus.RUNNING.value}}
             self.draft.answer = (self.order.command_id, json.dumps(result))
@@ -122,9 +129,10 @@ class ThreadCycle:
         if settlement.faults and self.refresh_policy():
             settlement = settle_thread_operation(self.config, self.pool, intent, receipt, self.policy)
         now_ms = self.cycle.now_ms
-        self.state = apply_settlement(self.state, self.config, settlement, now_ms).evolved(
+        limit = self.runtime.settings.error_history_limit
+        self.state = apply_settlement(self.state, self.config, settlement, now_ms, limit).evolved(
             last_slot=max(self.state.last_slot, receipt.slot),
-            last_confirm_ms=now_ms - intent.prepared_at_ms,
+            last_confirm_ms=now_ms - intent.prepared_at_ms if settlement.own else self.state.last_confirm_ms,
         )
         self.draft.add_faults(settlement.faults)
         self._note_settled(intent, settlement, receipt)
@@ -158,7 +166,8 @@ class ThreadCycle:
 
     def _book_expired(self, intent: Intent) -> None:
         settlement = Settlement.expired(intent)
-        self.state = apply_settlement(self.state, self.config, settlement, self.cycle.now_ms)
+        limit = self.runtime.settings.error_history_limit
+        self.state = apply_settlement(self.state, self.config, settlement, self.cycle.now_ms, limit)
         self.draft.note("settled", intent, at_ms=self.cycle.now_ms, outcome=Outcome.EXPIRED.value)
         self.draft.count("operations", f"{intent.kind.value}.expired")
         self.draft.count("errors", "BlockhashExpired")
@@ -219,7 +228,7 @@ class ThreadCycle:
             case Wait(reason=reason):
                 self.wait(reason)
             case Halt(note=note):
-                self.state = self.state.noted(note)
+                self.state = self.state.noted(note, self.runtime.settings.error_history_limit)
                 self.halt(note.error)
 
     def act(self, operation: Operation, seen: Observation) -> None:
@@ -231,7 +240,10 @@ class ThreadCycle:
         )
         self.state = self.state.evolved(operation_number=number, waiting="", waiting_since_ms=0)
         if operation.kind in OWN_KINDS:
-            self.state = self.state.plus(submitted=1).evolved(last_operation_at_ms=now_ms)
+            first_ms = self.state.first_operation_at_ms or now_ms
+            self.state = self.state.plus(submitted=1).evolved(
+                last_operation_at_ms=now_ms, first_operation_at_ms=first_ms
+            )
         self.draft.add_intent(intent, operation, now_ms)
         self.draft.count("acted", self.config.kind.value)
 
