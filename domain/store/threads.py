@@ -76,9 +76,12 @@ class ThreadStore(ChainStore):
             raise StoreConflict(f"{config.thread_id} is another thread already")
         return bool(answer == "new")
 
-    def mark_ready(self, thread_id: ThreadId) -> None:
-        """The wallet and its accounts exist: from now on orders are accepted. CommandError THREAD_NOT_FOUND."""
-        if not self._edge.script("mark_ready", [self._keys.chain(thread_id)], []):
+    def mark_ready(self, thread_id: ThreadId, state: str = "") -> None:
+        """The wallet and its accounts exist: from now on orders are accepted. CommandError THREAD_NOT_FOUND.
+
+        ``state``: the thread's first document, with the balances its wallet begins with.
+        """
+        if not self._edge.script("mark_ready", [self._keys.chain(thread_id)], [state]):
             raise _not_found(thread_id)
 
     def abandon_thread(self, thread_id: ThreadId) -> bool:

@@ -7,11 +7,12 @@ from typing import Any
 from domain.chain.build import token_address
 from domain.chains import ChainKind, Next, pool_chain_id
 from domain.errors import CommandCode, CommandError
+from domain.facts import Receipt
 from domain.ids import Address, PoolId, ThreadId
 from domain.operations import CreateTokenAccount, MintTo, Operation, OperationKind, SolTransfer
 from domain.pool import Asset, Pool, Side, lp_of, token_of
 from domain.refill import sol_target
-from domain.state import Order
+from domain.state import Order, ThreadState
 from domain.thread import OrderKind, ThreadConfig, ThreadKind
 from tasks.control.commands import Command
 
@@ -51,10 +52,18 @@ def _create(command: Command, kind: ThreadKind, side: Side) -> None:
         _fund(command, config, pool)
         return
     command.runtime.store.release_core(config.thread_id)
-    command.runtime.store.mark_ready(config.thread_id)
+    command.runtime.store.mark_ready(config.thread_id, funded_state(config, receipt, command.cycle.now_ms).to_text())
     command.answer(
         {"thread_id": config.thread_id, "wallet_address": config.wallet, "status": "created", "pool_id": pool.pool_id}
     )
+
+
+def funded_state(config: ThreadConfig, receipt: Receipt, now_ms: int) -> ThreadState:
+    """A new thread's document: what its wallet holds by the confirmed transaction that set it up."""
+    tokens = {asset.value: receipt.tokens.get(account) for asset, account in config.accounts.items()}
+    balances = {name: change.after if change else 0 for name, change in tokens.items()}
+    balances["sol"] = receipt.lamports[config.wallet][1]
+    return ThreadState(balances=balances, balances_slot=receipt.slot, balances_at_ms=now_ms)
 
 
 def _name(command: Command, kind: ThreadKind) -> None:

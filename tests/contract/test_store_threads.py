@@ -84,6 +84,16 @@ def test_an_abandoned_thread_frees_its_slot_and_keeps_its_key(store: RedisStore)
         store.create_thread(thread_config("swap_1", side=Side.B), "v1:c")
 
 
+def test_a_thread_becomes_ready_with_the_balances_it_begins_with(store: RedisStore) -> None:
+    store.create_thread(thread_config(), "v1:a")
+    store.mark_ready(THREAD, '{"balances":{"sol":"5"}}')
+    store.mark_ready(THREAD, '{"balances":{"sol":"0"}}')  # the command's step was delivered twice
+    record = store.get_chain(THREAD)
+    assert record is not None
+    assert record.ready
+    assert record.state == '{"balances":{"sol":"5"}}'
+
+
 def test_a_ready_thread_cannot_be_abandoned(store: RedisStore) -> None:
     store.create_thread(thread_config(), "v1:a")
     store.mark_ready(THREAD)
