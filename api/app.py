@@ -9,6 +9,7 @@ from flask.json.provider import DefaultJSONProvider
 from werkzeug.exceptions import HTTPException
 
 from api.errors import RpcCode, RpcError
+from api.live import routes as live
 from api.ports import Commands, Store
 from api.rpc import RPC_PATH, install
 from api.service import Service
@@ -33,12 +34,13 @@ def create_app(settings: Settings, store: Store, commands: Commands, clock: Cloc
     )
     app.extensions[SERVICE] = service
     install(service).init_app(app)
-    app.add_url_rule("/health/live", view_func=live)
+    live.install(app, service)
+    app.add_url_rule("/health/live", view_func=alive)
     app.register_error_handler(HTTPException, _http_error)
     return app
 
 
-def live() -> Response:
+def alive() -> Response:
     """The process answers; says nothing about Redis or the chain."""
     return jsonify(status="ok")
 

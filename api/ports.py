@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from domain.ids import ChainId, CommandId, PoolId, ThreadId
+from domain.observed import ObservedPool
 from domain.pool import Pool
 from domain.store.commands import CommandRecord
+from domain.store.overview import Overview
 from domain.store.records import ChainRecord
 
 
@@ -24,6 +26,14 @@ class Store(Protocol):
     def thread_records(self) -> list[ChainRecord]: ...
 
     def ledger(self, pool_id: PoolId) -> dict[str, str]: ...
+
+    def observed_pools(self) -> dict[PoolId, ObservedPool]: ...
+
+    def overview(self) -> Overview: ...
+
+    def faults(self, start: int = 0, count: int = 1000) -> list[str]: ...
+
+    def fault_count(self) -> int: ...
 
     def command(self, command_id: CommandId) -> CommandRecord | None: ...
 

@@ -13,13 +13,14 @@ from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 
 from api.app import SERVICE
+from api.live.routes import FEED
 from api.wsgi import build
 from domain.runtime.logs import configure_logging
 from domain.runtime.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-READ_THREADS = 16  # beside those that may wait for a command
+READ_THREADS = 16  # beside those that may wait for a command and those that stream the live page
 GRACE_S = 10  # to finish what is being answered; waits for commands end at once with -1009
 
 
@@ -49,7 +50,7 @@ class WebServer(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
             "bind": f"{host}:{settings.api_port}",
             "workers": 1,
             "worker_class": "gthread",
-            "threads": settings.max_waiting_requests + READ_THREADS,
+            "threads": settings.max_waiting_requests + settings.max_live_listeners + READ_THREADS,
             "timeout": int(settings.request_timeout_s) + 30,
             "graceful_timeout": GRACE_S,
             "keepalive": 30,
@@ -75,7 +76,9 @@ class WebServer(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
 
 def _end_waits_on_term(worker: Any) -> None:
     """SIGTERM ends the waits for commands, so that their callers get an answer while the worker drains."""
-    service = worker.app.wsgi().extensions[SERVICE]
+    extensions = worker.app.wsgi().extensions
+    service = extensions[SERVICE]
+    extensions[FEED].start()  # so that a page opened later shows the past, too
     drain = signal.getsignal(signal.SIGTERM)
 
     def closing(number: int, frame: FrameType | None) -> None:

@@ -116,6 +116,9 @@ class Settings(BaseSettings):
         description="seconds that stop_thread waits for the open operation",
     )
     max_waiting_requests: int = Field(32, ge=0, le=1_000, description="requests that may wait for a command at once")
+    max_live_listeners: int = Field(
+        8, ge=0, le=1_000, description="browsers that may watch the live page at once; each holds a thread"
+    )
     max_body_bytes: int = Field(1_048_576, ge=1_024, le=2**30, description="largest request body")
     max_batch: int = Field(100, ge=1, le=10_000, description="most calls in one JSON-RPC batch")
 

@@ -1,0 +1,1 @@
+"""The live page at ``/`` and what it reads: server-sent events, history, threads, faults."""
