@@ -138,6 +138,7 @@ class Commit:
     low_served: tuple[str, ...] = ()  # members of the pool's low set to remove (refill)
     counts: tuple[tuple[str, str, int], ...] = ()  # (histogram or counter name, field, increment): never amounts
     answer: tuple[CommandId, str] | None = None  # finishes a command: its id and the JSON answer
+    session: str | None = None  # JSON of the session that ends with this commit, for its file
     delete_thread: bool = False  # leaves a tombstone, frees the swap slot
 
 

@@ -46,6 +46,7 @@ class Draft:
     policy_expected: str | None = None
     answer: tuple[CommandId, str] | None = None
     end_only_if_pool_idle: bool = False
+    session: str | None = None
     delete_thread: bool = False
 
     def count(self, name: str, what: str, times: int = 1) -> None:
@@ -62,8 +63,6 @@ class Draft:
             at_ms=now_ms,
             sig=intent.signature,
             n=intent.number,
-            kind=operation.kind.value,
-            pool=operation.pool_id,
             height=intent.last_valid_height,
             inputs=intent.inputs,
         )
@@ -71,7 +70,8 @@ class Draft:
 
     def note(self, event: str, intent: Intent, **fields: Any) -> None:
         """One journal line: plain JSON, amounts as decimal strings."""
-        doc = {"event": event, "op": intent.operation_id, **fields}
+        known = {"op": intent.operation_id, "kind": intent.kind.value, "pool": intent.pool_id}
+        doc = {"event": event, **known, **fields}
         self.journal.append(orjson.dumps(doc).decode())
 
     def add_faults(self, faults: Iterable[Fault]) -> None:
@@ -103,6 +103,7 @@ class Draft:
             low_served=tuple(sorted(self.low_served)),
             counts=tuple((name, what, times) for (name, what), times in self.counts.items()),
             answer=self.answer,
+            session=self.session,
             delete_thread=self.delete_thread,
         )
 

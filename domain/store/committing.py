@@ -122,6 +122,8 @@ def _writes(keys: Keys, commit: Commit, status: ThreadStatus) -> list[Write]:
         writes += answer_writes(keys, command_id, answer, begun.now_ms)
     if begun.kind is ChainKind.COMMAND and commit.next is None:
         writes.append(("PEXPIRE", keys.chain(begun.chain_id), COMMAND_TTL_MS))
+    if commit.session is not None:
+        writes.append(("XADD", keys.named("sessions"), "*", "e", commit.session))
     if begun.kind.is_thread:
         writes += _membership(keys, commit, status)
     if commit.delete_thread:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from domain.store.commands import CommandStore
 from domain.store.counters import CounterStore
+from domain.store.exports import ExportStore
 from domain.store.journal import JournalStore
 from domain.store.overview import OverviewStore
 from domain.store.pools import PoolStore
@@ -13,7 +14,15 @@ from domain.store.threads import ThreadStore
 
 
 class RedisStore(
-    ThreadStore, PoolStore, CommandStore, ScheduleStore, JournalStore, CounterStore, RunStore, OverviewStore
+    ThreadStore,
+    PoolStore,
+    CommandStore,
+    ScheduleStore,
+    JournalStore,
+    CounterStore,
+    RunStore,
+    OverviewStore,
+    ExportStore,
 ):
     """Everything the service keeps in Redis (>= 6.2), one method per sentence. Safe to share between threads.
 

@@ -77,6 +77,8 @@ FAMILIES: tuple[Family, ...] = (
     _family("broken-marks", "list", Life.PERMANENT, "'name|slot|value|slot|value': marks that fell"),
     _family("sig:{}", "string", Life.TTL, "a signature that an intent uses"),
     _family("journal", "stream", Life.PERMANENT, "field e: JSON line of one operation, until it is spilled"),
+    _family("sessions", "stream", Life.PERMANENT, "field e: JSON of one finished session, until it has its file"),
+    _family("sealing-check", "string", Life.PERMANENT, "a sealed value that only the right sealing key opens"),
     _family("faults", "list", Life.PERMANENT, "JSON of every fault, oldest first"),
     _family("command:{}", "hash", Life.TTL_AT_END, "method, params, created_ms, answer, done_ms of a command"),
     _family("done:{}", "list", Life.TTL, "non-empty once the command is answered: what waiters block on"),
