@@ -14,6 +14,7 @@ from domain.errors import CommandCode, CommandError
 from domain.facts import Account, Observation
 from domain.ids import Address, PoolId, ThreadId
 from domain.pool import Pool
+from domain.ports import NULL_METRICS, Metrics
 from domain.runtime.settings import Settings
 from domain.runtime.wiring import build_chain, build_store
 from domain.store.gateway import RedisStore
@@ -49,6 +50,7 @@ class Runtime:
     publisher: Publisher
     commands: Commands
     monotonic_ms: Callable[[], int]
+    metrics: Metrics = NULL_METRICS
     # Delays only spread load, nothing is decided by them; decisions use the run's seed (domain/randomness.py).
     jitter: random.Random = field(default_factory=random.Random)
     wallets: dict[Address, ThreadId]  # whose wallet it is, filled as configurations are read; the keyring asks it
@@ -93,13 +95,13 @@ class Runtime:
         return self._seed
 
 
-def build_runtime(settings: Settings, app: Celery | None = None) -> Runtime:
+def build_runtime(settings: Settings, app: Celery | None = None, metrics: Metrics = NULL_METRICS) -> Runtime:
     """The one composition root of a process that runs or sends tasks. Raises StressError with a clear text."""
     if app is None:
         from tasks.app import create_app
 
         app = create_app(settings)
-    store = build_store(settings)
+    store = build_store(settings, metrics)
     publisher = Publisher(app, settings.redis_prefix)
 
     def monotonic_ms() -> int:
@@ -117,10 +119,11 @@ def build_runtime(settings: Settings, app: Celery | None = None) -> Runtime:
     runtime = Runtime(
         settings=settings,
         store=store,
-        chain=build_chain(settings, sealed_of, pool_of, monotonic_ms),
+        chain=build_chain(settings, sealed_of, pool_of, monotonic_ms, metrics),
         publisher=publisher,
         commands=Commands(store, publisher),
         monotonic_ms=monotonic_ms,
+        metrics=metrics,
         wallets=wallets,
     )
     return runtime

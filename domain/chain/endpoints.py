@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
-from threading import Lock
+from threading import Condition
 from typing import Any, Final
 
-from domain.chain.errors import RpcError, RpcErrorObject, RpcThrottled, RpcUnavailable
+from domain.chain.errors import RpcError, RpcErrorObject, RpcThrottled, RpcTimeout, RpcUnavailable
 from domain.chain.rpc import THROTTLE_CODES, Call, RpcClient, may_repeat
+from domain.in_flight import InFlightLimit
 
 FAILURES_BEFORE_BACKOFF: Final = 5
 THROTTLES_BEFORE_BACKOFF: Final = 3
@@ -21,6 +22,8 @@ QUIET_SECONDS_BEFORE_BACKOFF: Final = 1.0
 BASE_BACKOFF_SECONDS: Final = 0.25
 MAX_BACKOFF_SECONDS: Final = 30.0
 NODE_UNHEALTHY_CODE: Final = -32005
+SLOW_SHARE_OF_TIMEOUT: Final = 0.25
+"""An answer within this share of the request's timeout is never slow (domain/in_flight.py)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +40,8 @@ class EndpointHealth:
 
     endpoint: str
     in_flight: int
+    in_flight_limit: int
+    latency_seconds: float | None  # smoothed; None before the first answer
     consecutive_failures: int
     consecutive_throttles: int
     backoff_seconds: float
@@ -50,6 +55,7 @@ class _Endpoint:
     label: str
     client: RpcClient
     last_success: float
+    limit: InFlightLimit
     in_flight: int = 0
     failures: int = 0
     throttles: int = 0
@@ -72,14 +78,16 @@ class Endpoints:
             raise ValueError("at least one endpoint is needed")
         self._rng = rng
         self._monotonic = monotonic
-        self._lock = Lock()
+        self._lock = Condition()
+        self._waiting = 0
         self._next = 0
         self._endpoints: list[_Endpoint] = []
         names: dict[str, int] = {}
         for client in clients:
             names[client.endpoint] = nth = names.get(client.endpoint, 0) + 1
             label = client.endpoint if nth == 1 else f"{client.endpoint}#{nth}"
-            self._endpoints.append(_Endpoint(label=label, client=client, last_success=monotonic()))
+            limit = InFlightLimit(client.max_connections, SLOW_SHARE_OF_TIMEOUT * client.timeout_seconds)
+            self._endpoints.append(_Endpoint(label=label, client=client, last_success=monotonic(), limit=limit))
         self._by_label = {endpoint.label: endpoint for endpoint in self._endpoints}
 
     def __repr__(self) -> str:
@@ -126,6 +134,8 @@ class Endpoints:
                 EndpointHealth(
                     endpoint=each.label,
                     in_flight=each.in_flight,
+                    in_flight_limit=each.limit.limit,
+                    latency_seconds=each.limit.latency_seconds,
                     consecutive_failures=each.failures,
                     consecutive_throttles=each.throttles,
                     backoff_seconds=max(0.0, each.resume_at - now),
@@ -160,7 +170,7 @@ class Endpoints:
         failover = wanted is None and may_repeat(methods)
         last: RpcError | None = None
         while True:
-            chosen = self._choose(wanted, tried, last)
+            chosen = self._choose(wanted, tried, last, started, timeout_seconds)
             tried.add(chosen.label)
             limit = chosen.client.timeout_seconds if timeout_seconds is None else timeout_seconds
             try:
@@ -173,25 +183,47 @@ class Endpoints:
                     raise
                 last = error
 
-    def _choose(self, wanted: str | None, tried: set[str], last: RpcError | None) -> _Endpoint:
-        """Reserve a place at the next endpoint in turn, preferring those below their limit of requests in flight."""
-        now = self._monotonic()
+    def _choose(
+        self,
+        wanted: str | None,
+        tried: set[str],
+        last: RpcError | None,
+        started: float,
+        timeout_seconds: float | None,
+    ) -> _Endpoint:
+        """Reserve a place at the next endpoint in turn that is below its limit; wait for one within the deadline."""
         with self._lock:
-            if wanted is not None:
-                if wanted not in self._by_label:
-                    raise RpcUnavailable(wanted, "there is no such endpoint")
-                turn = [self._by_label[wanted]]
-            else:
-                turn = [*self._endpoints[self._next :], *self._endpoints[: self._next]]
-                self._next = (self._next + 1) % len(self._endpoints)
-            untried = [each for each in turn if each.label not in tried]
-            usable = [each for each in untried if each.resume_at <= now]
-            if not usable:
-                raise last or self._all_backing_off(untried, now)
-            free = (each for each in usable if each.in_flight < each.client.max_connections)
-            chosen = next(free, usable[0])
-            chosen.in_flight += 1
-            return chosen
+            while True:
+                now = self._monotonic()
+                usable = self._usable(wanted, tried, last, now)
+                free = next((each for each in usable if each.in_flight < each.limit.limit), None)
+                if free is not None:
+                    free.in_flight += 1
+                    return free
+                limit = usable[0].client.timeout_seconds if timeout_seconds is None else timeout_seconds
+                left = started + limit - now
+                self._waiting += 1
+                try:
+                    if left <= 0 or not self._lock.wait(left):
+                        in_flight = usable[0].in_flight
+                        raise RpcTimeout(usable[0].label, f"no place beside {in_flight} requests in flight")
+                finally:
+                    self._waiting -= 1
+
+    def _usable(self, wanted: str | None, tried: set[str], last: RpcError | None, now: float) -> list[_Endpoint]:
+        """Those that may be asked now, in turn. Raises why nobody may."""
+        if wanted is not None:
+            if wanted not in self._by_label:
+                raise RpcUnavailable(wanted, "there is no such endpoint")
+            turn = [self._by_label[wanted]]
+        else:
+            turn = [*self._endpoints[self._next :], *self._endpoints[: self._next]]
+            self._next = (self._next + 1) % len(self._endpoints)
+        untried = [each for each in turn if each.label not in tried]
+        usable = [each for each in untried if each.resume_at <= now]
+        if not usable:
+            raise last or self._all_backing_off(untried, now)
+        return usable
 
     def _all_backing_off(self, endpoints: list[_Endpoint], now: float) -> RpcError:
         first = min(endpoints, key=lambda each: each.resume_at)
@@ -204,21 +236,25 @@ class Endpoints:
     def _ask(self, chosen: _Endpoint, ask: Callable[[RpcClient, float], Any], seconds: float) -> Any:
         """One attempt, booked. The place reserved by the caller is given back whatever happens."""
         verdict: RpcError | None = None
+        began = self._monotonic()
         try:
             result = ask(chosen.client, seconds)
             if type(result) is list:
                 verdict = next((each for each in result if _blames_the_node(each)), None)
         except RpcError as error:
-            self._book(chosen, error if not isinstance(error, RpcErrorObject) or _blames_the_node(error) else None)
+            blamed = not isinstance(error, RpcErrorObject) or _blames_the_node(error)
+            self._book(chosen, error if blamed else None, began)
             raise
         else:
-            self._book(chosen, verdict)
+            self._book(chosen, verdict, began)
         finally:
             with self._lock:
                 chosen.in_flight -= 1
+                if self._waiting:
+                    self._lock.notify_all()  # each may wait for another endpoint
         return result
 
-    def _book(self, endpoint: _Endpoint, error: RpcError | None) -> None:
+    def _book(self, endpoint: _Endpoint, error: RpcError | None, began: float) -> None:
         now = self._monotonic()
         with self._lock:
             if error is None:
@@ -226,12 +262,15 @@ class Endpoints:
                 endpoint.last_success = now
                 endpoint.resume_at = 0.0
                 endpoint.throttled = False
+                endpoint.limit.answered(now - began, now)
                 return
             endpoint.last_error = str(error)
             wish = error.retry_after_seconds if isinstance(error, RpcThrottled) else None
             throttled = isinstance(error, RpcThrottled) or (
                 isinstance(error, RpcErrorObject) and error.code in THROTTLE_CODES
             )
+            if throttled or isinstance(error, RpcTimeout):
+                endpoint.limit.overloaded(now)
             if throttled:
                 endpoint.throttles += 1
                 due = wish is not None or endpoint.throttles >= THROTTLES_BEFORE_BACKOFF

@@ -83,6 +83,8 @@ class SolanaChain:
         keyring: Keyring,
         pool_of: PoolOf,
         monotonic_ms: Callable[[], int],
+        *,
+        preflight: bool = False,
     ) -> None:
         self.endpoints = endpoints
         self.program_id = program_id
@@ -92,6 +94,7 @@ class SolanaChain:
         self.treasury = Address(str(program.main_treasury(program_id)))
         self._reader = AccountReader(str(program_id), self.system_state, self.treasury)
         self._monotonic_ms = monotonic_ms
+        self._preflight = preflight
         self._blockhash: Blockhash | None = None
         self._lock = Lock()
 
@@ -253,12 +256,13 @@ class SolanaChain:
         """Would this operation go into one transaction of 1232 bytes?"""
         return fits(key(operation.payer), self.builder.instructions(operation))
 
-    def submit(self, intents: Sequence[Intent], *, skip_preflight: bool = True) -> None:
+    def submit(self, intents: Sequence[Intent]) -> None:
         """Send the signed bytes. A refusal or a lost answer changes nothing: the next cycle asks for the outcome.
 
+        So what preflight refuses never lands, and ends as expired.
         Raises ChainUnreachableError when the request as a whole got no answer.
         """
         if not intents:
             return
-        config = {"encoding": "base64", "skipPreflight": skip_preflight, "preflightCommitment": COMMITMENT}
+        config = {"encoding": "base64", "skipPreflight": not self._preflight, "preflightCommitment": COMMITMENT}
         self._batch([Call(str(n), "sendTransaction", [intent.wire, config]) for n, intent in enumerate(intents)])

@@ -38,7 +38,7 @@ _ID_STEP: Final = 100_000
 _Result = TypeVar("_Result")
 
 RequestObserver = Callable[[str, str, float, str], None]
-"""Called after each request with endpoint, method, seconds and outcome (ok, error, timeout, throttled, unavailable)."""
+"""Called after each request: endpoint, method ("batch" for mixed ones), seconds, outcome (as in domain/ports.py)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ class RpcClient:
         """
         if not calls:
             return []
-        return self._observed("batch", lambda: self._batch(calls, timeout_seconds))
+        return self._observed(_label(calls), lambda: self._batch(calls, timeout_seconds))
 
     def close(self) -> None:
         """Close the idle connections; the client can still be used and will open new ones."""
@@ -260,6 +260,12 @@ class RpcClient:
         self._pid = os.getpid()
         self._idle: deque[Connection] = deque()
         self._slots = BoundedSemaphore(self.max_connections)
+
+
+def _label(calls: Sequence[Call]) -> str:
+    """A batch of one kind goes by its method's name: what takes long in the others cannot be told apart."""
+    first = calls[0].method
+    return first if all(call.method == first for call in calls) else "batch"
 
 
 def _retry_after(headers: dict[bytes, bytes]) -> float | None:

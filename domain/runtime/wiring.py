@@ -14,6 +14,7 @@ from domain.chain.keyring import Keyring
 from domain.chain.keystore import Sealer, load_sealing_key, read_keypair_file, sealing_key_from_text
 from domain.chain.rpc import RpcClient
 from domain.ids import Address
+from domain.ports import NULL_METRICS, Metrics
 from domain.runtime.settings import Settings
 from domain.store.client import connect
 from domain.store.gateway import RedisStore
@@ -21,8 +22,8 @@ from domain.store.gateway import RedisStore
 SealedOf = Callable[[Address], str | None]
 
 
-def build_store(settings: Settings) -> RedisStore:
-    return RedisStore(connect(settings.redis_url), prefix=settings.redis_prefix)
+def build_store(settings: Settings, metrics: Metrics = NULL_METRICS) -> RedisStore:
+    return RedisStore(connect(settings.redis_url), prefix=settings.redis_prefix, metrics=metrics)
 
 
 def build_keyring(settings: Settings, sealed_of: SealedOf) -> Keyring:
@@ -35,9 +36,16 @@ def build_keyring(settings: Settings, sealed_of: SealedOf) -> Keyring:
 
 
 def build_chain(
-    settings: Settings, sealed_of: SealedOf, pool_of: PoolOf, monotonic_ms: Callable[[], int]
+    settings: Settings,
+    sealed_of: SealedOf,
+    pool_of: PoolOf,
+    monotonic_ms: Callable[[], int],
+    metrics: Metrics = NULL_METRICS,
 ) -> SolanaChain:
-    clients = [RpcClient(url, timeout_seconds=settings.rpc_timeout_ms / 1000) for url in settings.rpc_urls]
+    clients = [
+        RpcClient(url, timeout_seconds=settings.rpc_timeout_ms / 1000, observer=metrics.rpc_request)
+        for url in settings.rpc_urls
+    ]
     endpoints = Endpoints(clients, rng=random.Random())
     return SolanaChain(
         endpoints,
@@ -45,4 +53,5 @@ def build_chain(
         build_keyring(settings, sealed_of),
         pool_of,
         monotonic_ms,
+        preflight=settings.preflight,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from random import Random
+from threading import Event, Thread
 
 import pytest
 
@@ -271,3 +272,55 @@ def test_equal_names_are_told_apart(clock):
     assert endpoints.labels == ("https://h", "https://h#2", "https://i")
     with pytest.raises(ValueError, match="at least one"):
         build(clock)
+
+
+def test_slow_answers_lower_the_limit_and_quick_ones_raise_it_again(clock):
+    node = Node("a", max_connections=32)
+    endpoints = build(clock, node)
+
+    def takes(seconds):
+        node.while_asked = lambda: setattr(clock, "now", clock.now + seconds)
+        endpoints.call("getSlot")
+
+    for _ in range(50):
+        takes(0.01)
+    assert health_of(endpoints, "a").in_flight_limit == 32
+    for _ in range(50):
+        takes(3.0)
+    assert health_of(endpoints, "a").in_flight_limit < 10
+    for _ in range(1_000):
+        takes(0.01)
+    assert health_of(endpoints, "a").in_flight_limit == 32
+
+
+def test_time_outs_and_throttling_lower_the_limit_but_a_refused_connection_does_not(clock):
+    for error, lowered in ((RpcTimeout("a", "late"), True), (RpcThrottled("a", "429"), True), (down(), False)):
+        node = Node("a", fails=error, max_connections=32)
+        endpoints = build(clock, node)
+        fail(endpoints, 1)
+        assert (health_of(endpoints, "a").in_flight_limit < 32) is lowered
+
+
+def test_a_request_waits_for_a_place_and_takes_it_when_another_one_ends():
+    node = Node("a", max_connections=1)
+    endpoints = Endpoints([node], rng=Random(7))
+    entered, leave, answers = Event(), Event(), []
+
+    def hold():
+        node.while_asked = lambda: None
+        entered.set()
+        leave.wait(10)
+
+    node.while_asked = hold
+    first = Thread(target=lambda: answers.append(endpoints.call("first")))
+    first.start()
+    assert entered.wait(10)
+    second = Thread(target=lambda: answers.append(endpoints.call("second")))
+    second.start()
+    with pytest.raises(RpcTimeout, match="no place beside 1 requests"):
+        endpoints.call("third", timeout_seconds=0.05)
+    leave.set()
+    for thread in (first, second):
+        thread.join(10)
+    assert answers == ["a:first", "a:second"]
+    assert health_of(endpoints, "a").in_flight == 0
