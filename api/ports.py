@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from api.ports_status import StatusReads
+from domain.chains import Mark
 from domain.ids import ChainId, CommandId, PoolId, ThreadId
 from domain.observed import ObservedPool
+from domain.policy import Policy
 from domain.pool import Pool
 from domain.store.commands import CommandRecord
-from domain.store.overview import Overview
+from domain.store.overview import Heartbeat, Overview
 from domain.store.records import ChainRecord
+from domain.thread import ThreadConfig, ThreadStatus
 
 
-class Store(Protocol):
+class Store(StatusReads, Protocol):
     """Reads only; StoreError when they cannot be carried out."""
 
     def get_pool(self, pool_id: PoolId) -> Pool | None: ...
@@ -28,6 +32,26 @@ class Store(Protocol):
     def ledger(self, pool_id: PoolId) -> dict[str, str]: ...
 
     def observed_pools(self) -> dict[PoolId, ObservedPool]: ...
+
+    def observed_pool(self, pool_id: PoolId) -> ObservedPool | None: ...
+
+    def policy(self, pool_id: PoolId) -> Policy | None: ...
+
+    def marks(self, pool_id: PoolId) -> dict[str, Mark]: ...
+
+    def outbox_length(self, pool_id: PoolId) -> int: ...
+
+    def thread_heads(self) -> list[tuple[ThreadConfig, ThreadStatus]]: ...
+
+    def heartbeat(self) -> Heartbeat: ...
+
+    def get_run(self) -> dict[str, str]: ...
+
+    def core_reservations(self) -> dict[str, int]: ...
+
+    def read_journal(self, after_id: str = ..., count: int = ...) -> list[tuple[str, str]]: ...
+
+    def journal_before(self, before_id: str, count: int) -> list[tuple[str, str]]: ...
 
     def overview(self) -> Overview: ...
 

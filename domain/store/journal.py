@@ -22,6 +22,11 @@ class JournalStore(Part):
         found = self._edge.call("XREVRANGE", self._keys.named("journal"), "+", "-", "COUNT", count)
         return [(entry_id, fields["e"]) for entry_id, fields in reversed(found)]
 
+    def journal_before(self, before_id: str, count: int) -> list[tuple[str, str]]:
+        """(entry id, JSON line), newest first, of the unspilled entries before ``before_id``."""
+        found = self._edge.call("XREVRANGE", self._keys.named("journal"), f"({before_id}", "-", "COUNT", count)
+        return [(entry_id, fields["e"]) for entry_id, fields in found]
+
     def append_journal(self, lines: Sequence[str]) -> None:
         """Entries that no cycle writes: what a recovery brings back."""
         self._edge.batch([("XADD", self._keys.named("journal"), "*", "e", line) for line in lines])

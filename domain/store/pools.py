@@ -102,6 +102,11 @@ class PoolStore(Part):
         found = self._edge.call("HGETALL", self._keys.named("observed"))
         return {PoolId(pool_id): ObservedPool.from_text(text) for pool_id, text in found.items()}
 
+    def observed_pool(self, pool_id: PoolId) -> ObservedPool | None:
+        """None until a cycle has seen the whole pool."""
+        text = self._edge.call("HGET", self._keys.named("observed"), pool_id)
+        return ObservedPool.from_text(text) if text else None
+
     def marks(self, pool_id: PoolId) -> dict[str, Mark]:
         found = self._edge.call("HGETALL", self._keys.marks(pool_id))
         marks = {}

@@ -149,6 +149,13 @@ class ThreadStore(ChainStore):
         """Every thread's record, by index, in two round trips."""
         return [record for record in self.get_chains(self.list_threads()) if record is not None]
 
+    def thread_heads(self) -> list[tuple[ThreadConfig, ThreadStatus]]:
+        """Every thread's config and status, by index, without the documents that make a record long."""
+        names = self.list_threads()
+        reads = [("HMGET", self._keys.chain(name), "config", "status") for name in names]
+        found = self._edge.batch(reads) if reads else []
+        return [(config_from_text(config), ThreadStatus(status)) for config, status in found if config]
+
     def threads_of_pool(self, pool_id: PoolId) -> list[ThreadId]:
         return [ThreadId(record.chain_id) for record in self.thread_records() if record.pool_id == pool_id]
 

@@ -45,6 +45,11 @@ VALID: dict[str, dict[str, Any]] = {
     "empty_thread": {"thread_id": THREAD_ID},
     "get_thread_status": {"thread_id": THREAD_ID},
     "get_all_threads": {},
+    "get_pool": {"pool_id": POOL_ID},
+    "list_threads": {"pool_id": POOL_ID, "kind": "deposit", "status": "created", "token_type": "A", "limit": 5},
+    "core_wallet_status": {},
+    "get_faults": {"limit": 5, "offset": 3, "order": "oldest", "evidence": False},
+    "get_journal": {"limit": 5, "order": "newest", "kind": "deposit", "event": "settled", "pool_id": POOL_ID},
     "get_command": {"command_id": "some-command"},
 }
 COMMANDS = sorted(method.name for method in METHODS if issubclass(method.params, CommandParams))
@@ -76,6 +81,14 @@ WRONG: dict[str, tuple[Any, ...]] = {
     "liquidity_fee": (*NO_NUMBER, 99_999, 100_000_001),
     "swap_fee": (*NO_NUMBER, 9_999, 10_000_001),
     "pool_ids": (None, True, 1, "x", {}, [], [1], [None], [[]], [""], ["p"] * 2, [f"p{n}" for n in range(21)], HUGE),
+    "kind": NO_CHOICE,
+    "status": NO_CHOICE,
+    "order": NO_CHOICE,
+    "event": NO_CHOICE,
+    "limit": (*NO_NUMBER, 0, 10_001),
+    "offset": (*NO_NUMBER, 2**31 + 1),
+    "evidence": NO_BOOL,
+    "cursor": (*NO_TEXT, "n0", "x0.1-1", "n-1.1-1", "nend.1", "o5.1-1 ", f"o0.{10**20}-0"),
     "command_id": (*NO_TEXT, "x" * 65, "with space", "new\nline", "slash/"),
 }
 
