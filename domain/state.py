@@ -117,6 +117,7 @@ class ThreadState:
     past_active_ms: int = 0  # how long the sessions before this one lasted together
     session_started_at_ms: int = 0
     session_reason: str = ""
+    session_slot: int = 0  # of the snapshot the session began with; 0: no session is open, or it has no snapshot yet
     stopped_at_ms: int = 0
     stop_reason: str = ""
     last_slot: int = 0  # slot of the newest settled transaction: older snapshots are stale
@@ -171,6 +172,7 @@ class ThreadState:
             loss_trend=(),
             session_started_at_ms=now_ms,
             session_reason=reason,
+            session_slot=0,
             stopped_at_ms=0,
             stop_reason="",
             waiting="",

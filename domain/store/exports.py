@@ -5,12 +5,14 @@ Streams are no part of it: the journal and the finished sessions have files of t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from domain.chains import ChainKind, pool_chain_id
-from domain.ids import PoolId, ThreadId
+from domain.flows import ledger_fields
+from domain.ids import Address, PoolId, ThreadId
 from domain.store.counts import HISTOGRAMS, PLAIN
 from domain.store.edge import Argument, Part
 from domain.store.errors import StoreConflict
@@ -22,7 +24,8 @@ _START: Final = "0-0"
 # The moment's own: who holds what, which process is seen, what is under way in the broker.
 _NOT_KEPT: Final = frozenset({"journal", "sessions", "faults", "recovering", "redis-run", "heartbeat"})
 _OF_A_POOL: Final = ("running", "eligible", "outbox", "ledger", "low", "marks")
-_POOL_KINDS: Final = (ChainKind.SHARE, ChainKind.REFILL, ChainKind.PROBE)
+_PAYING_KINDS: Final = (ChainKind.SHARE, ChainKind.REFILL)
+_POOL_KINDS: Final = (*_PAYING_KINDS, ChainKind.PROBE)
 _ATTEMPTS: Final = 5
 _CHUNK: Final = 1_000
 
@@ -41,11 +44,12 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payments:
-    """What a pool's paying chains have booked for a thread, and whether something under way touches its wallet."""
+    """What a pool's paying chains have booked for a thread: its ledger records, the newest slot they have settled,
+    and whether no payment that touches its wallet is under way.
+    """
 
-    share: str  # JSON of the ledger's record, "" when there is none
-    refill: str
-    fund: str
+    ledger: Mapping[str, str]
+    last_slot: int
     quiet: bool
 
 
@@ -112,17 +116,22 @@ class ExportStore(Part):
     def sessions_waiting(self) -> int:
         return int(self._edge.call("XLEN", self._keys.named("sessions")))
 
-    def payments(self, pool_id: PoolId, thread_id: ThreadId, concerns: Callable[[str], bool]) -> Payments:
-        """``concerns`` tells from the JSON of a chain's open intents whether they touch the thread's wallet."""
-        keys = self._keys
-        reads: list[tuple[Argument, ...]] = [
-            ("HMGET", keys.ledger(pool_id), f"share:{thread_id}", f"refill:{thread_id}", f"fund:{thread_id}")
+    def payments(self, pool_id: PoolId, thread_id: ThreadId, wallet: Address) -> Payments:
+        """Read in one step."""
+        names = ledger_fields(thread_id)
+        reads: list[tuple[Argument, ...]] = [("HMGET", self._keys.ledger(pool_id), *names)]
+        reads += [
+            ("HMGET", self._keys.chain(pool_chain_id(kind, pool_id)), "intents", "state") for kind in _PAYING_KINDS
         ]
-        reads += [("HGET", keys.chain(pool_chain_id(kind, pool_id)), "intents") for kind in _POOL_KINDS[:2]]
-        records, *intents = self._edge.batch(reads, atomic=True)
-        share, refill, fund = (record or "" for record in records)
+        records, *chains = self._edge.batch(reads, atomic=True)
+        states = [json.loads(state or "{}") for _, state in chains]
+        touched = [
+            wallet in intent["in"].get("wallets", ()) for intents, _ in chains for intent in json.loads(intents or "[]")
+        ]
         return Payments(
-            share=share, refill=refill, fund=fund, quiet=not any(concerns(text or "[]") for text in intents)
+            ledger={name: record for name, record in zip(names, records, strict=True) if record is not None},
+            last_slot=max(state.get("last_slot", 0) for state in states),
+            quiet=not any(touched),
         )
 
     def sealing_check(self) -> str | None:

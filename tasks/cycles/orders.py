@@ -43,15 +43,18 @@ def order_cycle(thread: ThreadCycle, order: Order, seen: Observation) -> None:
         return  # a snapshot from before the newest settled transaction
     match order.kind:
         case OrderKind.STOP:
-            _stop(thread, order)
+            _stop(thread, order, seen)
         case OrderKind.EMPTY | OrderKind.DELETE:
             _STEPS[Step(order.step)](thread, order, seen)
         case OrderKind.START:
             raise AssertionError("a start is carried out when its first cycle begins")
 
 
-def _stop(thread: ThreadCycle, order: Order) -> None:
-    thread.state = thread.state.evolved(stopped_at_ms=thread.cycle.now_ms, stop_reason="manual")
+def _stop(thread: ThreadCycle, order: Order, seen: Observation) -> None:
+    if not thread.state.stopped_at_ms:
+        thread.state = thread.state.evolved(stopped_at_ms=thread.cycle.now_ms, stop_reason="manual")
+    if not thread.session.close(seen):
+        return
     _answer(thread, order, {"thread_id": thread.config.thread_id, "status": ThreadStatus.STOPPED.value})
     thread.draft.next_ms = None
 
@@ -59,6 +62,8 @@ def _stop(thread: ThreadCycle, order: Order) -> None:
 def _isolate(thread: ThreadCycle, order: Order, _: Observation) -> None:
     """Wait for every payment under way that touches the wallet, then take back what the outbox still owes from it."""
     config, store = thread.config, thread.runtime.store
+    if thread.begun.status is not ThreadStatus.RUNNING:
+        thread.session.close_with(exact=False)  # an error's, when the order came before its last cycle
     for kind in (ChainKind.SHARE, ChainKind.REFILL):
         chain = store.get_chain(pool_chain_id(kind, config.pool_id))
         if chain is None:

@@ -25,7 +25,8 @@ from domain.settle import OWN_KINDS, Settlement, apply_settlement, settle_thread
 from domain.state import Order, ThreadState
 from domain.store.histogram import bucket_of
 from domain.thread import OrderKind, ThreadConfig, ThreadStatus
-from tasks.cycles.orders import order_cycle
+from tasks.cycles.orders import ORDER_DELAY_MS, order_cycle
+from tasks.cycles.session import Session
 from tasks.draft import Draft, open_intents, operation_id
 from tasks.walk import Cycle
 
@@ -60,6 +61,7 @@ class ThreadCycle:
 
     def run(self) -> Draft:
         self._begin_session()
+        self.session = Session(self)
         intents = open_intents(self.begun)
         self.draft.next_ms = countdown_ms(self.rng, self.runtime.settings)
         try:
@@ -75,12 +77,23 @@ class ThreadCycle:
         try:
             if self.order is not None:
                 order_cycle(self, self.order, seen)
-            elif not self.draft.intents and self.draft.status is None and self.begun.status is ThreadStatus.RUNNING:
-                self._plan(seen)
+            elif not self.draft.intents and self.draft.status is None:
+                self._go_on(seen)
         except ChainUnreachableError:
             # No fresh blockhash to sign with. Whatever depends on ``act`` comes after it: nothing is half done.
             self.wait(UNREACHABLE)
         return self._written()
+
+    def _go_on(self, seen: Observation) -> None:
+        """Nothing is open: plan the next operation, or end after an error."""
+        if self.begun.status is ThreadStatus.ERROR:
+            if self.session.close(seen):
+                self.draft.next_ms = None
+        elif self.begun.status is ThreadStatus.RUNNING:
+            if self.session.open(seen):
+                self._plan(seen)
+            else:
+                self.wait("payments_under_way")
 
     def _begin_session(self) -> None:
         """A manual start resets the session's statistics, never the lifetime's (DESIGN.md 16, 10).
@@ -88,6 +101,7 @@ class ThreadCycle:
         What the pool's chains have booked for the thread goes on; where it stands now is where the session begins.
         """
         if self.order is not None and self.order.kind is OrderKind.START:
+            Session(self).close_with(exact=False)  # an error's, when the start came before its last cycle
             ledger = self.runtime.store.thread_ledger(self.config.pool_id, self.config.thread_id)
             flows = Flows.of(self.config.thread_id, ledger)
             self.draft.records[session_field(self.config.thread_id)] = flows.to_text(self.state.error_counts)
@@ -255,11 +269,9 @@ class ThreadCycle:
         """An unexpected error: the thread goes to ``error``, state kept; open intents settle first (DESIGN.md 7)."""
         self.state = self.state.evolved(stop_reason=reason, stopped_at_ms=self.cycle.now_ms)
         self.draft.status = ThreadStatus.ERROR
-        if not self.draft.intents:
-            self.draft.next_ms = None
+        if not self.draft.intents:  # one more cycle, when the session has to be closed
+            self.draft.next_ms = ORDER_DELAY_MS if self.state.session_slot else None
 
     def _written(self) -> Draft:
-        if self.begun.status is ThreadStatus.ERROR and self.order is None and not self.draft.intents:
-            self.draft.next_ms = None
         self.draft.state = orjson.dumps(self.state.to_doc()).decode()
         return self.draft
