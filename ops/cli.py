@@ -7,7 +7,7 @@ import sys
 import typer
 
 from domain.errors import StressError
-from ops.commands import calls, chaos, checks, program, run, services
+from ops.commands import bench_echo, calls, chaos, checks, program, run, services
 
 app = typer.Typer(
     name="frt",
@@ -17,6 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+bench = typer.Typer(no_args_is_help=True)
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 app.command("run")(run.run)
@@ -27,6 +28,8 @@ app.command("api")(services.api)
 app.command("supervisor")(services.supervisor)
 app.command("localnet", context_settings=PASS_ON)(services.localnet)
 app.add_typer(program.app, name="program", help="The on-chain program of the local chain.")
+app.add_typer(bench, name="bench", help="Benchmarks.")
+bench.add_typer(bench_echo.app, name="echo", help="WebSocket echo servers, and a client that measures any of them.")
 app.command("doctor")(checks.doctor)
 app.command("config")(checks.config)
 app.command("status")(calls.status)

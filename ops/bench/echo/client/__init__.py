@@ -1,0 +1,1 @@
+"""The load: planned messages, connections, and what became of every message."""
