@@ -90,6 +90,10 @@ class Settled:
     pool_fee: int | None
     compute_units: int | None
 
+    @property
+    def succeeded(self) -> bool:
+        return self.outcome is Outcome.CONFIRMED or (self.outcome is Outcome.RECOVERED and not self.error)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalOp:

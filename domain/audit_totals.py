@@ -46,7 +46,7 @@ def _volume(operations: list[JournalOp]) -> dict[str, int]:
     """Shares count base units by asset; refills count what they minted as "tokens", what they sent as "lamports"."""
     volume: Counter[str] = Counter()
     for operation in operations:
-        if operation.settled is None or operation.settled.outcome is not Outcome.CONFIRMED:
+        if operation.settled is None or not operation.settled.succeeded:
             continue
         for entry in operation.inputs.get("entries", ()):
             if operation.kind is OperationKind.SHARE:
@@ -79,7 +79,7 @@ def _check_thread(books: Books, book: ThreadBook, operations: list[JournalOp], f
     for name, field in _AMOUNTS.items():
         total = sum(getattr(each, field) or 0 for each in settled)
         found.equal("totals", total, getattr(totals, name), f"{name} is not the journal's sum", **where)
-    confirmed = [each.spent or 0 for each in settled if each.outcome is Outcome.CONFIRMED]
+    confirmed = [each.spent or 0 for each in settled if each.succeeded]
     pool = books.pools_by_id.get(Address(book.config.pool_id))
     if pool is not None:
         loss = _rounding_loss(book, pool.pool, confirmed)
@@ -89,12 +89,12 @@ def _check_thread(books: Books, book: ThreadBook, operations: list[JournalOp], f
     brought = sum(
         op.settled.received or 0
         for op in own
-        if op.settled and op.settled.outcome is Outcome.CONFIRMED and not op.inputs.get("empty")
+        if op.settled and op.settled.succeeded and not op.inputs.get("empty")
     )
     found.equal("totals", brought, totals.owed + totals.kept, "received is not owed + kept", **where)
     burned: Counter[str] = Counter()
     for operation in operations:
-        ended_well = operation.settled is not None and operation.settled.outcome is Outcome.CONFIRMED
+        ended_well = operation.settled is not None and operation.settled.succeeded
         if operation.kind is OperationKind.BURN and ended_well:
             burned.update({name: int(amount) for name, amount in operation.inputs.get("burned", {}).items()})
     for asset in Asset:
@@ -108,7 +108,7 @@ def _entries(books: Books, book: PoolBook, kind: OperationKind) -> list[dict[str
         entry
         for operation in books.journal.operations
         if operation.kind is kind and operation.pool_id == book.pool.pool_id
-        if operation.settled is not None and operation.settled.outcome is Outcome.CONFIRMED
+        if operation.settled is not None and operation.settled.succeeded
         for entry in operation.inputs.get("entries", ())
     ]
 

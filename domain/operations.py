@@ -316,12 +316,13 @@ class Intent:
     prepared_slot: int
     past_expiry_slot: int | None = None
     past_expiry_endpoint: str | None = None
+    recovered: bool = False  # Redis lost it, bytes and all: if it landed, it counts as recovered
 
     def expired_seen(self, slot: int, endpoint: str) -> Intent:
         return replace(self, past_expiry_slot=slot, past_expiry_endpoint=endpoint)
 
     def to_json(self) -> dict[str, Any]:
-        return {
+        doc = {
             "id": self.operation_id,
             "n": self.number,
             "kind": self.kind.value,
@@ -336,6 +337,9 @@ class Intent:
             "s": self.past_expiry_slot,
             "e": self.past_expiry_endpoint,
         }
+        if self.recovered:
+            doc["r"] = True
+        return doc
 
     @classmethod
     def from_json(cls, doc: dict[str, Any]) -> Intent:
@@ -353,6 +357,7 @@ class Intent:
             prepared_slot=doc["slot"],
             past_expiry_slot=doc["s"],
             past_expiry_endpoint=doc["e"],
+            recovered=doc.get("r", False),
         )
 
 

@@ -59,6 +59,15 @@ class Settlement:
     def stops(self) -> bool:
         return self.outcome is Outcome.FAILED_UNEXPECTED
 
+    @property
+    def succeeded(self) -> bool:
+        """It landed and did what it was meant to, also where only the chain remembered it."""
+        return self.outcome is Outcome.CONFIRMED or (self.outcome is Outcome.RECOVERED and not self.error)
+
+    def booked_for(self, intent: Intent) -> Settlement:
+        """As it is counted: what landed and only the chain remembered is *recovered*, its amounts the same."""
+        return replace(self, outcome=Outcome.RECOVERED) if intent.recovered else self
+
     @classmethod
     def expired(cls, intent: Intent | None = None) -> Settlement:
         """Provably never landed: nothing was spent. Without an intent it counts as a cycle's own operation."""
@@ -317,7 +326,7 @@ def apply_settlement(
     fees = state.fee_trend
     if settlement.outcome is not Outcome.EXPIRED:  # whatever landed has paid
         fees = (*fees, settlement.network_fee)[-TREND_LENGTH:]
-    if settlement.outcome is not Outcome.CONFIRMED:
+    if not settlement.succeeded:
         failures = state.consecutive_failures + 1
         return state.evolved(session=session, lifetime=lifetime, consecutive_failures=failures, fee_trend=fees)
     return state.evolved(
@@ -340,10 +349,10 @@ def _booked(totals: Totals, settlement: Settlement) -> Totals:
         "pool_fees": totals.pool_fees + settlement.pool_fee,
         "rounding_loss_nano": totals.rounding_loss_nano + settlement.rounding_loss_nano,
     }
-    if settlement.outcome is Outcome.CONFIRMED:
+    if settlement.succeeded:
         changes["smallest"] = min(totals.smallest, amount) if totals.smallest else amount
         changes["largest"] = max(totals.largest, amount)
         loss, least = settlement.loss_pico, totals.least_loss_pico
-        changes["least_loss_pico"] = min(least, loss) if totals.confirmed else loss
+        changes["least_loss_pico"] = min(least, loss) if totals.smallest else loss
         changes["most_loss_pico"] = max(totals.most_loss_pico, loss)
     return totals.evolved(**changes)

@@ -98,7 +98,7 @@ class Command:
     def _book(self, intent: Intent, receipt: Receipt) -> None:
         self.receipt = receipt
         self.progress.last_slot = receipt.slot
-        settlement = settle_payment(intent, receipt, None)
+        settlement = settle_payment(intent, receipt, None).booked_for(intent)
         self.draft.add_faults(settlement.faults)
         self.draft.note(
             "settled",

@@ -104,21 +104,22 @@ class PaymentCycle:
 
     def _book(self, intent: Intent, receipt: Receipt) -> Outcome:
         settlement = settle_payment(intent, receipt, self.pool)
+        booked = settlement.booked_for(intent).outcome
         self.state.last_slot = max(self.state.last_slot, receipt.slot)
-        self.state.count(settlement.outcome.value)
+        self.state.count(booked.value)
         self.draft.add_faults(settlement.faults)
         self.draft.note(
             "settled",
             intent,
             at_ms=self.cycle.now_ms,
             slot=receipt.slot,
-            outcome=settlement.outcome.value,
+            outcome=booked.value,
             error=settlement.error,
             fee=str(receipt.fee),
             cu=receipt.compute_units,
         )
         kind = intent.kind.value
-        self.draft.count("operations", f"{kind}.{settlement.outcome.value}")
+        self.draft.count("operations", f"{kind}.{booked.value}")
         self.draft.count("checks", "payment")
         if settlement.error:
             self.draft.count("errors", settlement.error)

@@ -178,8 +178,9 @@ class ProbeCycle(PaymentCycle):
     def _book(self, intent: Intent, receipt: Receipt) -> Outcome:
         judgement = self._judge(intent, receipt)
         name, kind = intent.inputs["probe"], intent.kind.value
+        booked = Outcome.RECOVERED if intent.recovered else judgement.outcome
         self.state.last_slot = max(self.state.last_slot, receipt.slot)
-        self.state.count(judgement.outcome.value)
+        self.state.count(booked.value)
         self._remember(name, judgement)
         faults = faults_of(judgement.problems, intent, receipt, self.pool)
         self.draft.add_faults(faults)
@@ -191,7 +192,7 @@ class ProbeCycle(PaymentCycle):
             intent,
             at_ms=self.cycle.now_ms,
             slot=receipt.slot,
-            outcome=judgement.outcome.value,
+            outcome=booked.value,
             error="" if judgement.code == OK else judgement.code,
             fee=str(receipt.fee),
             cu=receipt.compute_units,
@@ -199,7 +200,7 @@ class ProbeCycle(PaymentCycle):
             verdict=judgement.verdict.value,
             flow=flow,
         )
-        self.draft.count("operations", f"{kind}.{judgement.outcome.value}")
+        self.draft.count("operations", f"{kind}.{booked.value}")
         self.draft.count("checks", "probe")
         if judgement.code != OK:
             self.draft.count("errors", f"{kind}.{judgement.code}")
