@@ -13,6 +13,7 @@ import structlog
 from api.errors import RpcCode, RpcError, from_command
 from api.params import CommandParams
 from api.ports import Commands, Store
+from api.readings import Readings
 from domain.errors import CommandCode, CommandError
 from domain.ids import CommandId, PoolId, ThreadId
 from domain.pool import Pool
@@ -44,6 +45,7 @@ class Service:
     clock: Clock
     waiting: Semaphore  # a place for each request that may wait at once: the other threads stay free for reads
     closing: Event = field(default_factory=Event)
+    readings: Readings = field(default_factory=Readings)
 
     def pool(self, pool_id: str) -> Pool:
         pool = self.store.get_pool(PoolId(pool_id))
@@ -71,9 +73,16 @@ class Service:
         """The record of a stress thread; other chains have ids too, but they are nobody's business here."""
         record = self.store.get_chain(ThreadId(thread_id))
         if record is None or not record.kind.is_thread:
-            text = f"Thread {thread_id} not found"
-            raise RpcError(CommandCode.THREAD_NOT_FOUND, text, {"thread_id": thread_id})
+            raise thread_not_found(thread_id)
         return record
+
+    def status(self, thread_id: str) -> dict[str, Any]:
+        """get_thread_status' answer."""
+        cadence_ms, now_s = self.settings.countdown_max_ms, self.clock.monotonic_s()
+        found = self.readings.one(self.store, ThreadId(thread_id), cadence_ms=cadence_ms, now_s=now_s)
+        if found is None:
+            raise thread_not_found(thread_id)
+        return found
 
     def command(
         self,
@@ -126,6 +135,10 @@ class Service:
                     return answer
         finally:
             self.waiting.release()
+
+
+def thread_not_found(thread_id: str) -> RpcError:
+    return RpcError(CommandCode.THREAD_NOT_FOUND, f"Thread {thread_id} not found", {"thread_id": thread_id})
 
 
 def result_of(answer: dict[str, Any]) -> dict[str, Any]:

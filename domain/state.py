@@ -146,15 +146,15 @@ class ThreadState:
     def noted(self, note: ErrorNote, limit: int = ERROR_HISTORY) -> ThreadState:
         counts = {**self.error_counts, note.error: self.error_counts.get(note.error, 0) + 1}
         minute = note.at_ms // MINUTE_MS
-        recent = {at: count for at, count in self.error_minutes.items() if int(at) > minute - MINUTES_OF_ERRORS}
+        recent = {at: count for at, count in self.error_minutes.items() if int(at) >= minute - MINUTES_OF_ERRORS}
         recent[str(minute)] = recent.get(str(minute), 0) + 1
         errors = (*self.errors, note)[-limit:]
         return self.evolved(errors=errors, error_counts=counts, error_minutes=recent)
 
     def errors_since_an_hour(self, now_ms: int) -> int:
-        """Errors of the last hour, counted in whole minutes: this one and the 59 before it."""
+        """Errors of the last hour, counted by the minute: this one, which is not over, and the 60 before it."""
         first = now_ms // MINUTE_MS - MINUTES_OF_ERRORS
-        return sum(count for at, count in self.error_minutes.items() if int(at) > first)
+        return sum(count for at, count in self.error_minutes.items() if int(at) >= first)
 
     def session_ms(self, now_ms: int) -> int:
         """How long the current session has lasted, or the last one did; 0 before the first."""

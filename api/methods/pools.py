@@ -9,7 +9,7 @@ from typing import Any
 from api import params as p
 from api.errors import InvalidParams
 from api.service import Call, Service
-from api.status import timestamp
+from api.status_facts import timestamp
 from domain.errors import CommandError
 from domain.pool import Pool
 from domain.ratio import pool_spec, ratio_display

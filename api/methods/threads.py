@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 from api import params as p
 from api.service import Call, Service
-from api.status import summary, thread_status
-from domain.state import ThreadState
-from domain.store.records import ChainRecord, config_from_text
 
 
 def create_deposit_thread(service: Service, call: Call, params: p.CreateDepositThread) -> dict[str, Any]:
@@ -47,17 +43,8 @@ def empty_thread(service: Service, call: Call, params: p.ThreadCommand) -> dict[
 
 
 def get_thread_status(service: Service, _: Call, params: p.GetThread) -> dict[str, Any]:
-    record = service.thread(params.thread_id)
-    return _status(record, service.store.ledger(record.pool_id) if record.pool_id else {})
+    return service.status(params.thread_id)
 
 
 def get_all_threads(service: Service, _: Call, __: p.NoParams) -> dict[str, Any]:
-    records = service.store.thread_records()
-    pool_ids = {record.pool_id for record in records if record.pool_id}
-    ledgers = {pool_id: service.store.ledger(pool_id) for pool_id in pool_ids}
-    statuses = [_status(record, ledgers[record.pool_id] if record.pool_id else {}) for record in records]
-    return {"threads": statuses, "summary": summary(statuses)}
-
-
-def _status(record: ChainRecord, ledger: Mapping[str, str]) -> dict[str, Any]:
-    return thread_status(config_from_text(record.config), record.status, ThreadState.from_text(record.state), ledger)
+    return service.readings.every(service.store, cadence_ms=service.settings.countdown_max_ms)

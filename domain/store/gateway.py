@@ -10,6 +10,7 @@ from domain.store.overview import OverviewStore
 from domain.store.pools import PoolStore
 from domain.store.run import RunStore
 from domain.store.schedule import ScheduleStore
+from domain.store.status import StatusStore
 from domain.store.threads import ThreadStore
 
 
@@ -23,6 +24,7 @@ class RedisStore(
     RunStore,
     OverviewStore,
     ExportStore,
+    StatusStore,
 ):
     """Everything the service keeps in Redis (>= 6.2), one method per sentence. Safe to share between threads.
 
