@@ -103,6 +103,10 @@ class CreateSwapThread(CommandParams):
     initial_amount: Amount
 
 
+class RunAudit(CommandParams):
+    """Only while no thread runs."""
+
+
 class ThreadCommand(CommandParams):
     thread_id: Id
 

@@ -31,6 +31,7 @@ def prepare_chain(runtime: Runtime, *, timeout_s: float = 60.0) -> None:
     """
     deadline = monotonic() + timeout_s
     _until(lambda: _reachable(runtime), deadline, "the chain does not answer")
+    runtime.store.set_run({"core_wallet": runtime.chain.keyring.core_address})
     if runtime.settings.local_chain:
         _fund(runtime, deadline)
     _initialise(runtime, deadline)

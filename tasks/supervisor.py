@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from pathlib import Path
 from socket import gethostname
-from threading import Event
+from threading import Event, Thread
 from uuid import uuid4
 
 import structlog
@@ -22,11 +22,14 @@ from domain.chains import ChainKind, Next, pool_chain_id
 from domain.errors import StressError
 from domain.ids import ChainId
 from domain.runtime.logs import configure_logging
+from domain.runtime.metrics import ProcessMetrics
 from domain.runtime.settings import load
 from domain.store.gateway import RedisStore
 from domain.store.histogram import bucket_of
+from tasks.auditor import Auditors
 from tasks.names import CONTROL_QUEUE, CYCLES_QUEUE
-from tasks.runtime import Runtime, build_runtime
+from tasks.pulse import Pulse
+from tasks.runtime import Runtime, build_runtime, watch
 from tasks.spill import Spiller
 
 log = structlog.get_logger()
@@ -48,6 +51,7 @@ class Starts:
     def __init__(self) -> None:
         self._started = 0
         self._late = 0
+        self.moved = False  # did any cycle begin between the last two looks?
 
     def are_late(self, lateness: Mapping[str, Mapping[int, int]]) -> bool:
         """``lateness``: the histogram of all cycles so far, as the store counts it."""
@@ -55,7 +59,7 @@ class Starts:
         started = sum(count for buckets in lateness.values() for count in buckets.values())
         late = sum(count for buckets in lateness.values() for at, count in buckets.items() if at >= threshold)
         newly, newly_late = started - self._started, late - self._late
-        self._started, self._late = started, late
+        self._started, self._late, self.moved = started, late, newly != 0
         return newly >= BACKLOG_STARTS and newly_late * 100 >= newly * BACKLOG_PERCENT
 
 
@@ -66,7 +70,16 @@ class Supervisor:
         self._runtime = runtime
         self._spiller = spiller
         self._starts = Starts()
+        self._auditors = Auditors(runtime.store, runtime.settings)
         self._token = f"{gethostname()}:{os.getpid()}:{uuid4().hex}"  # tells who sweeps
+        self._cycle_ms = 0
+
+    def close(self) -> None:
+        self._auditors.close()
+
+    def sweeping(self) -> bool:
+        """Is it this supervisor's turn? Raises StoreUnavailable."""
+        return self._runtime.store.lease_holder("supervisor") == self._token
 
     def sweep(self) -> int:
         """Revive what is overdue; returns how many messages were sent again. Another supervisor's turn: 0."""
@@ -89,8 +102,13 @@ class Supervisor:
             revived += 1
         if revived:
             log.info("revived", action="revived", chains=revived)
-        self._ensure_pool_chains(now_ms)
+        live = {chain_id for chain_id, _ in store.live_chains()}
+        if self._starts.moved or not live:  # where nothing is due nothing is late
+            self._cycle_ms = now_ms
+        self._ensure_pool_chains(now_ms, live)
         self._spiller.spill()
+        self._auditors.look()
+        store.note_heartbeat("sweep", {"at_ms": now_ms, "cycle_ms": self._cycle_ms})
         return revived
 
     def _backlogged(self, store: RedisStore, queue: str, now_ms: int) -> bool:
@@ -104,10 +122,9 @@ class Supervisor:
             return store.queue_length(self._runtime.publisher.queue_key(queue)) > REVIVALS_PER_SWEEP
         return now_ms - datetime.fromisoformat(eta).timestamp() * 1000 > BACKLOG_MS
 
-    def _ensure_pool_chains(self, now_ms: int) -> None:
+    def _ensure_pool_chains(self, now_ms: int, live: Collection[ChainId]) -> None:
         """A start that died between its order and the pool's chains is completed here."""
         store, publisher = self._runtime.store, self._runtime.publisher
-        live = {chain_id for chain_id, _ in store.live_chains()}
         for pool in store.list_pools():
             for kind in (ChainKind.SHARE, ChainKind.REFILL, ChainKind.PROBE):
                 chain_id = pool_chain_id(kind, pool.pool_id)
@@ -124,20 +141,26 @@ def run(runtime: Runtime, stopped: Callable[[float], bool]) -> None:
     """Sweep until ``stopped(seconds to wait)`` says so. A failing sweep is loud and does not end the loop."""
     spiller = Spiller(runtime.store, Path(runtime.settings.data_dir) / "journal.jsonl")
     supervisor = Supervisor(runtime, spiller)
+    pulse = Pulse(runtime, supervisor.sweeping)
+    Thread(target=pulse.run, args=(stopped,), name="pulse", daemon=True).start()
     while not stopped(runtime.settings.sweep_ms / 1000):
         try:
             supervisor.sweep()
         except StressError as error:
             log.warning("sweep_failed", action="sweep_failed", error=str(error))
+    supervisor.close()
 
 
 def main() -> None:
     settings = load(os.environ)
-    configure_logging(settings)
+    configure_logging(settings, process="supervisor")
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    run(build_runtime(settings), stop.wait)
+    metrics = ProcessMetrics("supervisor", "supervisor")
+    runtime = build_runtime(settings, metrics=metrics)
+    watch(runtime, metrics)
+    run(runtime, stop.wait)
 
 
 if __name__ == "__main__":

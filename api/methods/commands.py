@@ -6,9 +6,10 @@ import json
 from typing import Any
 
 from api import params as p
-from api.errors import InvalidParams
+from api.errors import InvalidParams, RpcError
 from api.service import Call, Service
 from api.status_facts import timestamp
+from domain.errors import CommandCode
 from domain.ids import CommandId
 
 
@@ -31,3 +32,15 @@ def get_command(service: Service, _: Call, params: p.GetCommand) -> dict[str, An
         found["status"] = "failed" if answer.get("error") else "done"
         found |= {"result": answer.get("ok"), "error": answer.get("error")}
     return found
+
+
+def run_audit(service: Service, call: Call, params: p.RunAudit) -> dict[str, Any]:
+    """Takes seconds to minutes: past the request's time it answers -1009 and goes on."""
+
+    def check() -> None:
+        running = service.store.overview().running
+        if running:
+            text = f"Cannot audit: {running} threads are running; stop them first"
+            raise RpcError(CommandCode.WRONG_STATE, text, {"running": running})
+
+    return service.command(call, "run_audit", params, check=check)

@@ -6,6 +6,7 @@ A record carries a machine-readable ``action`` from the closed list below, and t
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Mapping, MutableMapping
 from typing import Any, Final, TextIO
@@ -20,12 +21,19 @@ from domain.runtime.settings import Settings
 ACTIONS: Final = frozenset(
     {
         "api_listening",
+        "audit_ended",
+        "audit_started",
         "command_refused",
         "command_sent",
         "commit_refused",
+        "machine_performance",
+        "metrics_off",
+        "performance",
         "program_initialised",
+        "pulse_failed",
         "request_failed",
         "revived",
+        "service_performance",
         "store_unavailable",
         "submit_failed",
         "undecided",
@@ -33,13 +41,19 @@ ACTIONS: Final = frozenset(
     }
 )
 
+# The syslog priority of a level and above.
+_PRIORITIES: Final = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
+
 # Libraries whose own lines are noise below a warning.
 _QUIET: Final = ("urllib3", "kombu", "amqp", "flask_jsonrpc", "werkzeug")
 
 
-def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
-    """Set up this process' logging, replacing what was there; to standard error unless ``stream`` is given."""
-    shared = _shared_processors()
+def configure_logging(settings: Settings, stream: TextIO | None = None, process: str = "") -> None:
+    """Set up this process' logging, replacing what was there; to standard error unless ``stream`` is given.
+
+    ``process``: its name, put on every line.
+    """
+    shared = _shared_processors(process)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -52,7 +66,7 @@ def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
     )
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
+        (JournalFormatter if _goes_to_journal(stream) else structlog.stdlib.ProcessorFormatter)(
             foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *shared],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
@@ -71,8 +85,30 @@ def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
 
 
-def _shared_processors() -> list[Processor]:
+class JournalFormatter(structlog.stdlib.ProcessorFormatter):
+    """Every line begins with its priority, as the systemd journal reads it, so that `journalctl -p warning` works."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        level = next((code for least, code in _PRIORITIES if record.levelno >= least), 7)
+        return "\n".join(f"<{level}>{line}" for line in super().format(record).splitlines())
+
+
+def _goes_to_journal(stream: TextIO | None) -> bool:
+    """The journal, if the file is the one that systemd names (JOURNAL_STREAM: device:inode); it may be another one."""
+    try:
+        found = os.fstat((stream or sys.stderr).fileno())
+    except (OSError, ValueError):
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
+
+
+def _shared_processors(process: str) -> list[Processor]:
+    def name_process(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+        event["process"] = process
+        return event
+
     return [
+        *([name_process] if process else []),
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,

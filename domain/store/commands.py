@@ -76,6 +76,16 @@ class CommandStore(Part):
             pause = f"{max(0.01, min(left, self._edge.block_s)):.3f}"
             self._edge.call("BLMOVE", done, done, "LEFT", "RIGHT", pause)
 
+    def request_audit(self, command_id: CommandId) -> None:
+        """Leave a run_audit command to the auditor."""
+        self._edge.call("SADD", self._keys.named("audits"), command_id)
+
+    def requested_audits(self) -> list[CommandId]:
+        return sorted(CommandId(name) for name in self._edge.call("SMEMBERS", self._keys.named("audits")))
+
+    def drop_audit(self, command_id: CommandId) -> None:
+        self._edge.call("SREM", self._keys.named("audits"), command_id)
+
     def open_commands(self) -> list[tuple[CommandId, int]]:
         """Commands without an answer and when they were registered (Redis ms), oldest first."""
         found = self._edge.call("ZRANGE", self._keys.named("open-commands"), 0, -1, "WITHSCORES", withscores=True)

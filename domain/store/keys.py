@@ -82,6 +82,7 @@ FAMILIES: tuple[Family, ...] = (
     _family("faults", "list", Life.PERMANENT, "JSON of every fault, oldest first"),
     _family("command:{}", "hash", Life.TTL_AT_END, "method, params, created_ms, answer, done_ms of a command"),
     _family("done:{}", "list", Life.TTL, "non-empty once the command is answered: what waiters block on"),
+    _family("audits", "set", Life.PERMANENT, "run_audit commands that no auditor has answered yet"),
     _family("open-commands", "zset", Life.PERMANENT, "command without an answer -> time of registration, ms"),
     _family("counters:{}", "hash", Life.PERMANENT, "field -> count: events and histogram buckets, never amounts"),
     _family("run", "hash", Life.PERMANENT, "the run's seed, start and other facts of the whole run"),
@@ -91,6 +92,7 @@ FAMILIES: tuple[Family, ...] = (
     _family("paused", "string", Life.PERMANENT, "present while the whole service is paused"),
     _family("lease:{}", "string", Life.TTL, "holder's token of a singleton: supervisor, spiller"),
     _family("heartbeat", "hash", Life.PERMANENT, "sweep, chain -> JSON of what the supervisor did and saw last"),
+    _family("metrics-targets", "zset", Life.PERMANENT, "JSON of a metrics address -> Redis ms until which it is kept"),
     _family("core-reserved", "hash", Life.PERMANENT, "reservation id -> lamports of the core wallet"),
 )
 

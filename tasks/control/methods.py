@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from tasks.control.admin import consolidate_pool_fees, pause_pool, set_swap_owner_only, unpause_pool, update_pool_fees
+from tasks.control.audit import run_audit
 from tasks.control.commands import Handler
 from tasks.control.pools import create_pool
 from tasks.control.threads import (
@@ -31,4 +32,5 @@ HANDLERS: Final[dict[str, Handler]] = {
     "set_swap_owner_only": set_swap_owner_only,
     "update_pool_fees": update_pool_fees,
     "consolidate_pool_fees": consolidate_pool_fees,
+    "run_audit": run_audit,
 }
