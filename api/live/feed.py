@@ -139,7 +139,8 @@ class Feed:
         shown = snapshot(seen, self._lately(seen.counts), observed)
         with self._changed:
             if not self._rows or seen.at_ms - self._rows[-1][0] >= STEP_MS * 0.75:
-                self._rows.append(point(shown))
+                shown["row"] = point(shown)  # whoever watches adds it to the history that began the stream
+                self._rows.append(shown["row"])
                 for pool_id in pool_ids & observed.keys():
                     last = observed[pool_id]
                     row = [seen.at_ms, str(last.liquidity_a), str(last.liquidity_b), str(last.surplus)]
