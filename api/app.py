@@ -8,6 +8,7 @@ from flask import Flask, Response, jsonify, request
 from flask.json.provider import DefaultJSONProvider
 from werkzeug.exceptions import HTTPException
 
+from api import health, metrics
 from api.errors import RpcCode, RpcError
 from api.live import routes as live
 from api.ports import Commands, Store
@@ -35,14 +36,10 @@ def create_app(settings: Settings, store: Store, commands: Commands, clock: Cloc
     app.extensions[SERVICE] = service
     install(service).init_app(app)
     live.install(app, service)
-    app.add_url_rule("/health/live", view_func=alive)
+    health.install(app, service)
+    metrics.install(app, service)
     app.register_error_handler(HTTPException, _http_error)
     return app
-
-
-def alive() -> Response:
-    """The process answers; says nothing about Redis or the chain."""
-    return jsonify(status="ok")
 
 
 def _http_error(error: HTTPException) -> tuple[Response, int]:

@@ -91,5 +91,5 @@ def _end_waits_on_term(worker: Any) -> None:
 
 def serve(settings: Settings, on_ready: Callable[[int], None] | None = None) -> None:
     """Serve until a signal, then drain and leave by SystemExit. ``on_ready`` gets the port once it listens."""
-    configure_logging(settings)
+    configure_logging(settings, process="api")
     WebServer(settings, on_ready).run()

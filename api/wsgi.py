@@ -7,20 +7,27 @@ import os
 from flask import Flask
 
 from api.app import create_app
+from api.metrics import METRICS
 from domain.runtime.logs import configure_logging
+from domain.runtime.metrics import ProcessMetrics
+from domain.runtime.monitor import Monitor
 from domain.runtime.settings import Settings, load
 
 
 def build(settings: Settings) -> Flask:
-    """The application with the real store and the real sender of commands behind it."""
+    """The application with the real store and the real sender of commands behind it; once per process."""
     from domain.runtime.wiring import build_store
     from tasks.app import create_app as create_celery
     from tasks.client import Commands
     from tasks.publish import Publisher
 
-    store = build_store(settings)
+    own = ProcessMetrics("api", "api")
+    store = build_store(settings, own)
     publisher = Publisher(create_celery(settings), settings.redis_prefix)
-    return create_app(settings, store, Commands(store, publisher))
+    app = create_app(settings, store, Commands(store, publisher))
+    app.extensions[METRICS] = own
+    Monitor(settings, store, own).start(with_port=False)
+    return app
 
 
 def create() -> Flask:

@@ -20,6 +20,7 @@ from tasks.registry import Process
 def main(arguments: list[str]) -> None:
     """Consume until SIGTERM, then finish what is at work. Exits with the worker's code; a spare not needed with 0."""
     queue, name, pool, slots, *spare = arguments
+    Process.role, Process.name = queue, name
     worker = app.Worker(
         hostname=host_format(f"{name}@%h"),
         queues=queue,

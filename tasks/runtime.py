@@ -15,6 +15,8 @@ from domain.facts import Account, Observation
 from domain.ids import Address, PoolId, ThreadId
 from domain.pool import Pool
 from domain.ports import NULL_METRICS, Metrics
+from domain.runtime.metrics import ProcessMetrics
+from domain.runtime.monitor import Monitor
 from domain.runtime.settings import Settings
 from domain.runtime.wiring import build_chain, build_store
 from domain.store.gateway import RedisStore
@@ -127,3 +129,11 @@ def build_runtime(settings: Settings, app: Celery | None = None, metrics: Metric
         wallets=wallets,
     )
     return runtime
+
+
+def watch(runtime: Runtime, metrics: ProcessMetrics) -> Monitor:
+    """Serve and log what this process measures; once per process, after any fork."""
+    metrics.watch_endpoints(runtime.chain.endpoints.health)
+    monitor = Monitor(runtime.settings, runtime.store, metrics)
+    monitor.start()
+    return monitor

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
 from threading import Condition
@@ -144,15 +143,18 @@ class Endpoints:
                 for each in self._endpoints
             )
 
-    def probe(self, *, timeout_seconds: float | None = None) -> tuple[EndpointHealth, ...]:
-        """Ask every endpoint for getHealth, also those in back-off: an answer brings one back at once."""
-        for each in self._endpoints:
-            seconds = each.client.timeout_seconds if timeout_seconds is None else timeout_seconds
-            with self._lock:
-                each.in_flight += 1
-            with suppress(RpcError):
-                self._ask(each, lambda client, limit: client.call("getHealth", timeout_seconds=limit), seconds)
-        return self.health()
+    def probe(self, endpoint: str, *, timeout_seconds: float) -> str | None:
+        """Ask one endpoint for getHealth, also in back-off: an answer brings it back at once. Why it is not well."""
+        each = self._by_label[endpoint]
+        with self._lock:
+            each.in_flight += 1
+        try:
+            self._ask(each, lambda client, limit: client.call("getHealth", timeout_seconds=limit), timeout_seconds)
+        except RpcErrorObject as error:
+            return str(error) if _blames_the_node(error) else None
+        except RpcError as error:
+            return str(error)
+        return None
 
     def close(self) -> None:
         for each in self._endpoints:

@@ -171,6 +171,21 @@ class OverviewStore(Part):
     def heartbeat(self) -> Heartbeat:
         return Heartbeat.from_fields(self._edge.call("HGETALL", self._keys.named("heartbeat")))
 
+    def announce_target(self, target: str, keep_ms: int) -> None:
+        """One process' metrics address, as Prometheus' HTTP service discovery wants it; forgotten after ``keep_ms``."""
+        key, now_ms = self._keys.named("metrics-targets"), self._now_ms()
+        self._edge.batch([("ZADD", key, now_ms + keep_ms, target), ("ZREMRANGEBYSCORE", key, "-inf", now_ms)])
+
+    def metrics_targets(self) -> list[str]:
+        """JSON of the addresses that were announced and are not forgotten."""
+        key, now_ms = self._keys.named("metrics-targets"), self._now_ms()
+        found: list[str] = self._edge.call("ZRANGEBYSCORE", key, now_ms, "+inf")
+        return sorted(found)
+
+    def _now_ms(self) -> int:
+        seconds, micros = self._edge.call("TIME")
+        return int(seconds) * 1000 + int(micros) // 1000
+
     def _counter_reads(self) -> list[tuple[str, str]]:
         return [("HGETALL", self._keys.counters(name)) for name in (*PLAIN, *HISTOGRAMS)]
 

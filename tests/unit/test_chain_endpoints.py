@@ -260,11 +260,21 @@ def test_a_probe_brings_an_endpoint_back_from_back_off(clock):
     node = Node("a", fails=RpcThrottled("a", "429", retry_after_seconds=20.0))
     endpoints = build(clock, node)
     fail(endpoints, 1)
-    assert endpoints.probe(timeout_seconds=1.0)[0].backoff_seconds > 0
+    assert "429" in endpoints.probe("a", timeout_seconds=1.0)
+    assert health_of(endpoints, "a").backoff_seconds > 0
     node.fails = None
-    assert endpoints.probe(timeout_seconds=1.0)[0].backoff_seconds == 0
+    assert endpoints.probe("a", timeout_seconds=1.0) is None
+    assert health_of(endpoints, "a").backoff_seconds == 0
     assert node.asked[-1] == ("getHealth", 1.0)
     assert endpoints.call("getSlot") == "a:getSlot"
+
+
+def test_a_probe_tells_a_node_that_is_behind_from_one_that_knows_no_such_method(clock):
+    node = Node("a", fails=RpcErrorObject("a", -32005, "Node is behind by 42 slots"))
+    endpoints = build(clock, node)
+    assert "behind" in endpoints.probe("a", timeout_seconds=1.0)
+    node.fails = RpcErrorObject("a", -32601, "Method not found")
+    assert endpoints.probe("a", timeout_seconds=1.0) is None
 
 
 def test_equal_names_are_told_apart(clock):

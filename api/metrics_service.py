@@ -1,0 +1,116 @@
+"""The whole service's figures as Prometheus families. Pure: from an Overview."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from prometheus_client.core import Metric
+
+from domain.runtime.exposition import Row, counter, gauge, histogram
+from domain.store.overview import Overview
+
+LATENESS_BOUNDS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+CONFIRMATION_BOUNDS_S: Final = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0, 120.0)
+MILLISECONDS: Final = 1_000
+
+
+def service_families(overview: Overview) -> Iterable[Metric]:
+    """Every figure that lives in Redis."""
+    yield from _counters(overview)
+    yield from _latencies(overview)
+    yield from _threads_and_pools(overview)
+    yield from _schedule(overview)
+    yield from _health(overview)
+
+
+def _counters(overview: Overview) -> Iterable[Metric]:
+    counts = overview.counts
+    yield counter("frt_cycles", "Cycles by kind and event.", ("kind", "event"), _split(counts.cycles))
+    yield counter("frt_chains_revived", "Messages that were lost and sent again.", (), [((), counts.revived)])
+    yield counter("frt_deliveries_dropped", "Deliveries that ended at their begin.", (), [((), counts.dropped)])
+    yield counter("frt_commits_refused", "Commits that came too late.", (), [((), counts.refused)])
+    rows = _split(counts.operations)
+    yield counter("frt_operations", "Operations by kind and verdict.", ("kind", "verdict"), rows)
+    yield gauge("frt_operations_in_flight", "Operations without an outcome yet.", (), [((), counts.in_flight)])
+    yield counter("frt_errors", "Failed operations by error.", ("error",), _rows(counts.errors))
+    yield counter("frt_waits", "Cycles that submitted nothing.", ("kind", "reason"), _split(counts.waits))
+    yield counter("frt_checks", "Checks made.", ("check",), _rows(counts.checks))
+    yield counter("frt_faults", "Broken checks.", ("check",), _rows(counts.faults))
+    yield counter("frt_outside_actions", "Actions of others that were seen.", ("kind",), _rows(counts.outside))
+    yield gauge("frt_faults_recorded", "Faults that are kept.", (), [((), overview.fault_count)])
+
+
+def _latencies(overview: Overview) -> Iterable[Metric]:
+    for name, text, found, bounds in (
+        ("frt_lateness_seconds", "How late cycles began.", overview.counts.lateness, LATENESS_BOUNDS_S),
+        (
+            "frt_confirmation_seconds",
+            "From an operation's preparation to the cycle that booked it.",
+            overview.counts.confirm,
+            CONFIRMATION_BOUNDS_S,
+        ),
+    ):
+        rows = [((kind,), buckets, None) for kind, buckets in found.items()]
+        yield histogram(name, text, ("kind",), rows, bounds_s=bounds, per_second=MILLISECONDS)
+
+
+def _threads_and_pools(overview: Overview) -> Iterable[Metric]:
+    threads: dict[tuple[str, str], int] = {}
+    for group in overview.groups:
+        labels = (group.kind.value, group.status.value)
+        threads[labels] = threads.get(labels, 0) + group.count
+    yield gauge("frt_threads", "Stress threads.", ("kind", "status"), threads.items())
+    for name, text in (
+        ("outbox", "Entries owed or in flight."),
+        ("low", "Wallets that wait for a refill."),
+        ("running", "Threads that run, or still settle."),
+    ):
+        rows: list[Row] = [((pool.pool_id,), getattr(pool, name)) for pool in overview.pools]
+        yield gauge(f"frt_pool_{name}", text, ("pool",), rows)
+
+
+def _schedule(overview: Overview) -> Iterable[Metric]:
+    yield gauge("frt_due_chains", "Chains in the due set.", (), [((), overview.live_chains)])
+    yield gauge("frt_overdue_seconds", "How long the earliest chain is due.", (), [((), overview.overdue_ms / 1000)])
+    rows: list[Row] = [((queue,), depth) for queue, depth in overview.queues.items()]
+    yield gauge("frt_queue_messages", "Messages that no worker has taken.", ("queue",), rows)
+    yield gauge("frt_journal_entries", "Journal entries not yet spilled.", (), [((), overview.journal_length)])
+    yield gauge("frt_open_commands", "Commands without an answer.", (), [((), overview.open_commands)])
+    oldest = overview.oldest_command_ms / 1000
+    yield gauge("frt_oldest_command_seconds", "Age of the oldest open command.", (), [((), oldest)])
+
+
+def _health(overview: Overview) -> Iterable[Metric]:
+    beat = overview.heartbeat
+    flags = (
+        ("frt_paused", "Whether the service is paused.", overview.paused),
+        ("frt_recovering", "Whether a recovery is going on.", overview.recovering),
+    )
+    for name, text, flag in flags:
+        yield gauge(name, text, (), [((), int(flag))])
+    yield gauge("frt_epoch", "How often Redis may have lost data.", (), [((), overview.epoch)])
+    if beat.core_lamports is not None:
+        yield gauge("frt_core_wallet_lamports", "The core wallet's balance.", (), [((), beat.core_lamports)])
+    reserved = overview.core_reserved_lamports
+    yield gauge("frt_core_wallet_reserved_lamports", "Set aside for refills under way.", (), [((), reserved)])
+    for name, text, at_ms in (
+        ("frt_supervisor_sweep_age_seconds", "Since the supervisor's last sweep.", beat.swept_ms),
+        ("frt_chain_probe_age_seconds", "Since the supervisor asked the endpoints last.", beat.asked_ms),
+        ("frt_cycle_age_seconds", "Since a cycle was last seen to begin.", beat.cycle_ms),
+    ):
+        if at_ms:
+            yield gauge(name, text, (), [((), max(0, overview.at_ms - at_ms) / 1000)])
+    up: list[Row] = [((each.endpoint,), int(each.ok)) for each in beat.endpoints]
+    yield gauge("frt_rpc_endpoint_up", "Whether the endpoint called itself healthy.", ("endpoint",), up)
+    took: list[Row] = [((each.endpoint,), each.latency_ms / 1000) for each in beat.endpoints]
+    yield gauge("frt_rpc_endpoint_probe_seconds", "How long that took.", ("endpoint",), took)
+
+
+def _rows(counts: Mapping[str, int]) -> list[Row]:
+    return [((name,), count) for name, count in sorted(counts.items())]
+
+
+def _split(counts: Mapping[str, int]) -> list[Row]:
+    """From "<kind>.<what>"; a reason may hold dots."""
+    return [(tuple(name.split(".", 1)), count) for name, count in sorted(counts.items())]
