@@ -175,12 +175,13 @@ def _token_flows(config: ThreadConfig, did: Totals, flows: Flows) -> dict[str, i
 
 def _fees(did: Totals, flows: Flows) -> dict[str, int]:
     """``total_sol_spent``: the thread's own operations; what it paid for payments to others stands beside."""
-    spent, landed = did.pool_fees + did.network_fees, did.confirmed + did.recovered
+    spent = did.pool_fees + did.network_fees
+    attempts = did.confirmed + did.recovered + did.failed_expected + did.failed_unexpected + did.expired
     return {
         "pool_fees_paid": did.pool_fees,
         "network_fees_paid": did.network_fees,
         "total_sol_spent": spent,
-        "average_sol_per_transaction": spent // landed if landed else 0,
+        "average_sol_per_transaction": spent // attempts if attempts else 0,
         "payment_fees_paid": flows.fees,
     }
 

@@ -6,32 +6,25 @@ Every name exists as ``FRT_<NAME>`` in the environment and as ``name`` in the fi
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from ipaddress import ip_address
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self, cast
+from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from domain.runtime.redact import redact_url
+from domain.runtime.settings_web import Port, WebSettings, derived, is_local_host, split_list
 
 ENV_PREFIX: Final = "FRT_"
 CONFIG_VARIABLE: Final = "FRT_CONFIG"
 _LOCALNET_PROGRAM_ID: Final = "4aeVqtWhrUh6wpX8acNj2hpWXKEQwxjA3PYb2sHhNyCn"  # CONTRACT.md 1
-_LOCAL_NAMES: Final = frozenset({"localhost", ""})
 
 Milliseconds = Annotated[int, Field(ge=1, le=3_600_000)]
-Port = Annotated[int, Field(ge=0, le=65_535)]
 
 
-def _from(make: Callable[[dict[str, Any]], object]) -> Callable[[], Any]:
-    """A default that follows from settings above it; pydantic passes them, its type only knows the short form."""
-    return cast("Callable[[], Any]", make)
-
-
-class Settings(BaseSettings):
+class Settings(WebSettings):
     """Effective settings of one process. Frozen; ``load`` (settings_sources.py) makes them."""
 
     model_config = SettingsConfigDict(
@@ -55,11 +48,11 @@ class Settings(BaseSettings):
         ("http://127.0.0.1:8899",), min_length=1, repr=False, description="RPC endpoints, comma-separated"
     )
     local_chain: bool = Field(
-        default_factory=_from(lambda known: all(is_local_url(url) for url in known["rpc_urls"])),
+        default_factory=derived(lambda known: all(is_local_url(url) for url in known["rpc_urls"])),
         description="a chain of our own: free SOL, administrative probes; by default when every endpoint is loopback",
     )
     rpc_timeout_ms: Milliseconds = Field(
-        default_factory=_from(lambda known: 1_000 if known["local_chain"] else 5_000),
+        default_factory=derived(lambda known: 1_000 if known["local_chain"] else 5_000),
         description="milliseconds for one RPC request; 1000 on a local chain, 5000 on a cluster",
     )
     program_id: str = Field(_LOCALNET_PROGRAM_ID, description="address of the Fixed Ratio Trading program")
@@ -77,15 +70,29 @@ class Settings(BaseSettings):
     # Files and keys
     data_dir: Path = Field(Path("data"), description="folder of everything that is kept in files")
     core_wallet: Path = Field(
-        default_factory=_from(lambda known: known["data_dir"] / "core-wallet.json"),
+        default_factory=derived(lambda known: known["data_dir"] / "core-wallet.json"),
         description="solana-keygen file of the core wallet",
     )
     sealing_key: SecretStr | None = Field(
         None, repr=False, description="32 bytes as hex or base64 that seal the thread keys; goes before the file"
     )
     sealing_key_file: Path = Field(
-        default_factory=_from(lambda known: known["data_dir"] / "sealing.key"),
+        default_factory=derived(lambda known: known["data_dir"] / "sealing.key"),
         description="file (mode 0600) with the sealing key",
+    )
+
+    sealing_passphrase: SecretStr | None = Field(
+        None, repr=False, description="passphrase instead of a sealing key; the key is derived from it by scrypt"
+    )
+    sealing_passphrase_file: Path | None = Field(None, description="file (mode 0600) with the sealing passphrase")
+    encrypt_core_wallet: bool = Field(
+        default=False, description="keep the core wallet's file sealed; a plain one is sealed at the next start"
+    )
+    export_ms: int = Field(4_000, ge=100, le=5_000, description="milliseconds between two exports to the data folder")
+    backup_enabled: bool = Field(default=True, description="keep a copy of the exported files of every day")
+    backup_retention_days: int = Field(30, ge=1, le=36_500, description="days that daily copies are kept")
+    session_retention_days: int | None = Field(
+        None, ge=1, le=36_500, description="days that session files are kept; without limit when not given"
     )
 
     # The run
@@ -103,24 +110,6 @@ class Settings(BaseSettings):
     nodes: int | None = Field(None, ge=1, le=1_024, description="cycle nodes; by default one per worker core")
     overdue_ms: Milliseconds = Field(2_000, description="a chain this late and without lease is sent again")
     sweep_ms: Milliseconds = Field(500, description="pause between two sweeps of the supervisor")
-
-    # Web server
-    api_bind: str = Field("127.0.0.1", min_length=1, description="address the web server listens on")
-    api_port: Port = Field(8080, description="port the web server listens on, 0 for any")
-    allow_remote: bool = Field(default=False, description="permit an api_bind that other machines can reach")
-    request_timeout_s: float = Field(30.0, gt=0, le=600, description="seconds until a command answers -1009")
-    stop_wait_s: float = Field(
-        default_factory=_from(lambda known: min(25.0, known["request_timeout_s"])),
-        gt=0,
-        le=600,
-        description="seconds that stop_thread waits for the open operation",
-    )
-    max_waiting_requests: int = Field(32, ge=0, le=1_000, description="requests that may wait for a command at once")
-    max_live_listeners: int = Field(
-        8, ge=0, le=1_000, description="browsers that may watch the live page at once; each holds a thread"
-    )
-    max_body_bytes: int = Field(1_048_576, ge=1_024, le=2**30, description="largest request body")
-    max_batch: int = Field(100, ge=1, le=10_000, description="most calls in one JSON-RPC batch")
 
     # Metrics
     metrics_port: Port = Field(
@@ -160,11 +149,7 @@ class Settings(BaseSettings):
     @field_validator("rpc_urls", mode="before")
     @classmethod
     def _split_urls(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        if value.lstrip().startswith("["):
-            return tuple(json.loads(value))
-        return tuple(part.strip() for part in value.split(",") if part.strip())
+        return split_list(value)
 
     @field_validator("rpc_urls")
     @classmethod
@@ -189,10 +174,6 @@ class Settings(BaseSettings):
     def _check_together(self) -> Self:
         if self.countdown_min_ms > self.countdown_max_ms:
             raise ValueError("countdown_min_ms is above countdown_max_ms")
-        if self.stop_wait_s > self.request_timeout_s:
-            raise ValueError("stop_wait_s is above request_timeout_s")
-        if not self.allow_remote and not is_local_host(self.api_bind):
-            raise ValueError("api_bind is reachable from other machines; set allow_remote to permit that")
         return self
 
     @property
@@ -202,10 +183,10 @@ class Settings(BaseSettings):
 
     def safe_dump(self) -> dict[str, Any]:
         """Effective values as plain JSON data; secrets are only said to be set, URLs come without credentials."""
-        dump = self.model_dump(mode="json", exclude={"sealing_key"})
+        secrets = {name for name in type(self).model_fields if isinstance(getattr(self, name), SecretStr)}
+        dump = self.model_dump(mode="json", exclude=secrets) | dict.fromkeys(secrets, "(set)")
         dump["redis_url"] = redact_url(self.redis_url)
         dump["rpc_urls"] = [redact_url(url) for url in self.rpc_urls]
-        dump["sealing_key"] = None if self.sealing_key is None else "(set)"
         return {name: dump[name] for name in type(self).model_fields}
 
     def to_env(self) -> dict[str, str]:
@@ -227,14 +208,6 @@ def _text(value: Any) -> str:
     if isinstance(value, tuple):
         return json.dumps(list(value))
     return str(value)
-
-
-def is_local_host(host: str) -> bool:
-    """Loopback by address or by name; anything else may be reached from elsewhere."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() in _LOCAL_NAMES
 
 
 def is_local_url(url: str) -> bool:

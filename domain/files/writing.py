@@ -1,0 +1,138 @@
+"""Files that are whole or not there: written aside, synced, renamed; with a checksum in their first lines."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from domain.errors import StressError
+
+FOLDER_MODE: Final = 0o700
+FILE_MODE: Final = 0o600
+_DRAFT: Final = ".draft-"
+_CHECKSUM: Final = '  "checksum": "sha256:'
+
+
+class FilesError(StressError):
+    """The data folder cannot be used as it is. Nothing in it was changed."""
+
+
+class DamagedFile(FilesError):  # noqa: N818  # says what is wrong
+    """A file that is there and is not what was written."""
+
+
+def make_folder(path: Path) -> None:
+    """The folder with mode 0700, its parents as they come."""
+    path.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+
+
+def write_atomic(path: Path, content: bytes, *, durable: bool = True) -> None:
+    """``path`` holds the old content or all of the new one, whatever happens. Mode 0600.
+
+    ``durable``: on the disk before this returns. OSError when there is no room or no permission.
+    """
+    draft = path.with_name(f".{path.name}{_DRAFT}{secrets.token_hex(6)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        draft.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            draft.unlink()
+        raise
+    if durable:
+        sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Names that were given or taken in it are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_drafts(folder: Path) -> None:
+    """What a killed writer left. Only for the one writer of the folder."""
+    for draft in folder.glob(f".*{_DRAFT}*"):
+        draft.unlink(missing_ok=True)
+
+
+def to_bytes(document: dict[str, Any]) -> bytes:
+    """Indented JSON whose first field is the checksum of all that follows it."""
+    try:
+        text = orjson.dumps(document, option=orjson.OPT_INDENT_2)
+    except TypeError:  # an amount beyond 64 bits
+        text = json.dumps(document, indent=2).encode()
+    rest = text.removeprefix(b"{\n") + b"\n"
+    return f'{{\n{_CHECKSUM}{sha256(rest).hexdigest()}",\n'.encode() + rest
+
+
+def from_bytes(content: bytes) -> dict[str, Any]:
+    """The document without its checksum. Raises ValueError saying what is wrong.
+
+    A file whose checksum line was taken out by a person who edited it is read as it is.
+    """
+    if not content.strip():
+        raise ValueError("it is empty")
+    brace, _, following = content.partition(b"\n")
+    line, _, rest = following.partition(b"\n")
+    signed = brace == b"{" and line.startswith(_CHECKSUM.encode())
+    if signed and line != f'{_CHECKSUM}{sha256(rest).hexdigest()}",'.encode():
+        raise ValueError("its content does not match its checksum")
+    try:
+        document = json.loads(content)
+    except (UnicodeDecodeError, ValueError):
+        raise ValueError("it is not JSON") from None
+    if not isinstance(document, dict):
+        raise ValueError("it is not a JSON object")  # noqa: TRY004  # the content is wrong, not a type of ours
+    document.pop("checksum", None)
+    return document
+
+
+def read_document(path: Path) -> dict[str, Any] | None:
+    """None when there is no such file. Raises DamagedFile, and FilesError when it cannot be read."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise FilesError(f"{path} cannot be read: {error.strerror}") from error
+    try:
+        return from_bytes(content)
+    except ValueError as error:
+        raise DamagedFile(f"{path} is damaged: {error}") from None
+
+
+def backup_of(path: Path) -> Path:
+    return path.with_name(path.name + ".backup")
+
+
+def read_with_backup(path: Path) -> tuple[dict[str, Any] | None, str]:
+    """The document from the file, else from its backup; with why the file itself was not used ("" when it was).
+
+    None when neither is there. Raises DamagedFile when what is there is damaged.
+    """
+    try:
+        found = read_document(path)
+        reason = f"{path} is missing"
+    except DamagedFile as error:
+        found, reason = None, str(error)
+    if found is not None:
+        return found, ""
+    saved = read_document(backup_of(path))
+    if saved is None and "missing" not in reason:
+        raise DamagedFile(f"{reason}, and it has no backup")
+    return saved, reason if saved is not None else ""

@@ -1,0 +1,180 @@
+"""Keeps the data folder's files current: a few seconds behind Redis, and at once when a session ends (PER-01).
+
+One process at a time, held by a lease. Every step may be killed: a session leaves Redis after its file is on the disk,
+and the four documents are replaced one by one, the backups of the last whole export standing meanwhile.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from time import monotonic
+from typing import Any, Final
+from uuid import uuid4
+
+import structlog
+
+from domain.documents import STATISTICS, build, errors_of
+from domain.errors import StressError
+from domain.files.faults import FaultFile
+from domain.files.folder import BACKUPS, DataFolder, Header, day_of
+from domain.files.sessions import SessionFiles
+from domain.files.writing import DamagedFile, FilesError
+from domain.runtime.settings import Settings
+from domain.store.exports import Snapshot
+from domain.store.gateway import RedisStore
+
+log = structlog.get_logger()
+
+LEASE: Final = "exporter"
+LEASE_MS: Final = 10_000
+LOOK_S: Final = 0.2
+SOONEST_S: Final = 1.0  # between two exports that ended sessions ask for
+SPILL_WAIT_S: Final = 2.0
+SPILL_POLL_S: Final = 0.02
+BATCH: Final = 200
+_INSTANCE: Final = "instance"
+
+
+class Exporter:
+    """``spill`` moves the journal to its file; no export may know of an operation that the journal file does not."""
+
+    def __init__(self, store: RedisStore, settings: Settings, spill: Callable[[], int]) -> None:
+        self._store = store
+        self._settings = settings
+        self._spill = spill
+        self._folder = DataFolder(settings.data_dir)
+        self._sessions = SessionFiles(settings.data_dir)
+        self._faults = FaultFile(settings.data_dir)
+        self._token = uuid4().hex
+        self._instance = ""  # known once the folder was found to be ours
+        self._number = 0
+        self._values: Mapping[str, Any] | None = None
+        self._errors: dict[str, Any] = {}
+        self._swept_on = None if settings.backup_enabled else datetime.min.replace(tzinfo=UTC).date()
+
+    def run(self, stopped: Callable[[float], bool]) -> None:
+        """Until ``stopped(seconds to wait)`` says so; then once more."""
+        last = monotonic() - self._settings.export_ms / 1000
+        while not stopped(LOOK_S):
+            passed = monotonic() - last
+            try:
+                if passed * 1000 >= self._settings.export_ms or (
+                    passed >= SOONEST_S and self._store.sessions_waiting()
+                ):
+                    last = monotonic()
+                    self.export(lambda: stopped(SPILL_POLL_S))
+            except StressError as error:
+                log.warning("export_failed", action="export_failed", error=str(error))
+        try:
+            self.export(lambda: False)
+        except StressError as error:
+            log.warning("export_failed", action="export_failed", error=str(error))
+
+    def export(self, pause: Callable[[], bool]) -> bool:
+        """One export, sessions first; False when there was nothing to write or another process does it.
+
+        Raises StoreError, FilesError: nothing is lost, the next export begins anew.
+        """
+        store = self._store
+        if store.lease_holder(LEASE) != self._token:
+            self._instance = ""  # another one may have written meanwhile
+        if not store.has_run() or not store.acquire_lease(LEASE, self._token, LEASE_MS):
+            return False
+        if not self._is_ours():
+            return False
+        self._save_sessions()
+        self._faults.append(store.faults)
+        snapshot = store.snapshot()
+        if snapshot is None or snapshot.values == self._values or not self._journal_is_safe(snapshot, pause):
+            return False
+        self._save(snapshot)
+        self._values = snapshot.values
+        self._sweep(snapshot.at_ms)
+        return True
+
+    def _is_ours(self) -> bool:
+        """Are the folder's files this Redis' own? Foreign ones are never written over."""
+        if self._instance:
+            return True
+        known = self._store.get_run().get(_INSTANCE)
+        self._folder.prepare()
+        try:
+            header = self._folder.header()
+        except DamagedFile as error:
+            if known is None:
+                return _refuse(str(error))
+            log.warning("damaged_set_aside", action="damaged_set_aside", reason=str(error), folder=BACKUPS)
+            self._folder.set_aside()
+            header = None
+        if header is not None and header.instance != known:
+            where = self._folder.path
+            return _refuse(f"{where} holds another service's data; name another data folder, or move it away")
+        self._instance = known or self._store.set_run_once(_INSTANCE, uuid4().hex)
+        self._number = 0 if header is None else header.export
+        self._values, self._errors = None, {}
+        return True
+
+    def _save_sessions(self) -> None:
+        while entries := self._store.read_sessions(BATCH):
+            for _, text in entries:
+                try:
+                    self._sessions.save(json.loads(text))
+                except OSError as error:
+                    raise FilesError(f"{self._folder.path} cannot be written to: {error.strerror}") from error
+            self._store.drop_sessions([entry_id for entry_id, _ in entries])
+            self._store.renew_lease(LEASE, self._token, LEASE_MS)
+
+    def _journal_is_safe(self, snapshot: Snapshot, pause: Callable[[], bool]) -> bool:
+        """Everything the snapshot knows stands in the journal's file: whoever holds that lease has moved it."""
+        deadline = monotonic() + SPILL_WAIT_S
+        self._spill()
+        while not self._store.journal_spilled(snapshot.journal_id):
+            if monotonic() > deadline:
+                return False
+            if pause():
+                self._spill()
+        return True
+
+    def _save(self, snapshot: Snapshot) -> None:
+        documents = build(snapshot.values)
+        self._number = max(snapshot.at_ms, self._number + 1)
+        header = Header(instance=self._instance, export=self._number, written_at_ms=snapshot.at_ms)
+        self._store.renew_lease(LEASE, self._token, LEASE_MS)
+        self._folder.save(header, documents)
+        errors = errors_of(documents[STATISTICS])
+        for thread_id, document in errors.items():
+            if self._errors.get(thread_id) != document:
+                self._folder.save_errors(thread_id, document)
+        for thread_id in self._folder.threads_with_errors() - set(errors):
+            self._folder.remove_errors(thread_id)
+        self._errors = errors
+
+    def _sweep(self, now_ms: int) -> None:
+        """Once a day: a copy of the day, and what is older than it may be."""
+        today = day_of(now_ms)
+        if today == self._swept_on:
+            return
+        settings = self._settings
+        if settings.backup_enabled:
+            self._folder.copy_of_the_day(today)
+            self._folder.prune_backups(today, settings.backup_retention_days)
+        if settings.session_retention_days is not None:
+            self._sessions.prune(now_ms, settings.session_retention_days)
+        self._swept_on = today
+
+
+def _refuse(reason: str) -> bool:
+    log.error("export_refused", action="export_refused", reason=reason)
+    return False
+
+
+def export_now(store: RedisStore, settings: Settings, spill: Callable[[], int]) -> bool:
+    """One last export by a process that knows nobody else exports any more. Raises StressError."""
+    return Exporter(store, settings, spill).export(lambda: False)
+
+
+def journal_file(settings: Settings) -> Path:
+    return Path(settings.data_dir) / "journal.jsonl"
