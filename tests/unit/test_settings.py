@@ -13,6 +13,7 @@ from domain.runtime.settings import Settings, is_local_host, load
 from domain.runtime.settings_sources import SettingsError
 
 SEALING_KEY = "5e" * 32
+KEY_ENTRY = f"ops:full:sha256:{'ab' * 32}"
 
 
 def test_defaults() -> None:
@@ -143,8 +144,49 @@ def test_values_that_do_not_go_together(overrides: dict[str, Any]) -> None:
 
 
 def test_listening_to_everybody_is_a_decision() -> None:
-    assert load({"FRT_API_BIND": "0.0.0.0", "FRT_ALLOW_REMOTE": "true"}).allow_remote  # noqa: S104
+    everybody = {"FRT_API_BIND": "0.0.0.0"}  # noqa: S104
+    with pytest.raises(SettingsError, match="no API key is required"):
+        load(everybody)
+    with pytest.raises(SettingsError, match="no API key is required"):
+        load(everybody | {"FRT_API_KEYS": KEY_ENTRY, "FRT_API_KEY_REQUIRED": "false"})
+    assert load(everybody | {"FRT_API_KEYS": KEY_ENTRY}).api_key_required
+    assert load(everybody | {"FRT_API_KEYS_FILE": "/etc/frt/keys"}).api_key_required
+    assert not load(everybody | {"FRT_UNSAFE_REMOTE_WITHOUT_KEY": "true"}).api_key_required
     assert load({"FRT_API_BIND": "::1"}).api_bind == "::1"
+
+
+def test_https_needs_its_files_and_takes_its_own_port() -> None:
+    files = {"FRT_TLS_CERTIFICATE": "/c.pem", "FRT_TLS_KEY": "/k.pem"}
+    assert (load({}).enable_https, load({}).listen_port) == (False, 8080)
+    assert (load(files).enable_https, load(files).listen_port) == (True, 8443)
+    assert load(files | {"FRT_ENABLE_HTTPS": "false"}).listen_port == 8080
+    for env in ({"FRT_ENABLE_HTTPS": "true"}, {"FRT_TLS_CERTIFICATE": "/c.pem"}):
+        with pytest.raises(SettingsError, match="tls_certificate and tls_key"):
+            load(env)
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad"),
+    [
+        ("allowed_networks", "192.168.1.0/24, fd00::/8,10.0.0.1", "192.168.1.5/24"),
+        ("trusted_proxies", "127.0.0.1", "localhost"),
+        ("cors_origins", "https://a.example,http://b:3000", "https://a.example/path"),
+        ("cors_origins", '["https://a.example"]', "*"),
+        ("allowed_hosts", "frt.example, 10.0.0.1", "a b"),
+    ],
+)
+def test_lists_of_networks_and_origins(name: str, good: str, bad: str) -> None:
+    assert len(getattr(load({f"FRT_{name.upper()}": good}), name)) >= 1
+    with pytest.raises(SettingsError, match=name):
+        load({f"FRT_{name.upper()}": bad})
+
+
+def test_a_required_key_must_exist() -> None:
+    with pytest.raises(SettingsError, match="api_keys"):
+        load({"FRT_API_KEY_REQUIRED": "true"})
+    shown = load({"FRT_API_KEYS": KEY_ENTRY, "FRT_API_KEY": "frt_secret"})
+    assert "frt_secret" not in json.dumps(shown.safe_dump()) + repr(shown)
+    assert shown.safe_dump()["api_keys"] == "(set)"
 
 
 def test_the_chain_is_local_when_every_endpoint_is() -> None:
