@@ -96,7 +96,7 @@ export function showTables(shown) {
     $(`${name}-empty`).hidden = shown[name].length > 0;
     $(name).parentNode.hidden = !shown[name].length;
   }
-  fillRows($("delivery"), delivery(shown), [1]);
+  fillRows($("delivery"), delivery(shown), []);
 }
 
 function delivery(shown) {
@@ -112,6 +112,7 @@ function delivery(shown) {
     ["Journal entries not yet spilled", count(shown.journal)],
     ["Entries owed in outboxes", count(shown.outbox)],
     ["Commands open", count(shown.commands.open)],
+    ["Refusals that probes provoked", count(shown.refusals)],
     ["Actions from outside", count(shown.outside)],
     ["Core wallet", `${amount(shown.core.lamports, 9)} SOL${old}`],
     ["Reserved of it", `${amount(shown.core.reserved, 9)} SOL`],
