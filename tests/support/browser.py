@@ -1,4 +1,4 @@
-"""Headless Chromium over the DevTools protocol: pages, what they log, clicks and keys, screenshots. No driver needed."""
+"""Headless Chromium over the DevTools protocol: pages, what they log, clicks and keys, screenshots."""
 
 from __future__ import annotations
 
@@ -111,13 +111,10 @@ class Page:
     def click(self, script: str) -> None:
         """A real click of the mouse in the middle of the element that the expression names."""
         self.run(f"({script}).scrollIntoView({{block: 'center', behavior: 'instant'}})")
-        place = self.run(
-            f"(() => {{ const r = ({script}).getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2] }})()"
-        )
+        box = f"({script}).getBoundingClientRect()"
+        place = self.run(f"[{box}.x + {box}.width / 2, {box}.y + {box}.height / 2]")
         for kind in ("mousePressed", "mouseReleased"):
-            self.command(
-                "Input.dispatchMouseEvent", type=kind, x=place[0], y=place[1], button="left", clickCount=1
-            )
+            self.command("Input.dispatchMouseEvent", type=kind, x=place[0], y=place[1], button="left", clickCount=1)
 
     def press(self, key: str, code: int) -> None:
         for kind in ("keyDown", "keyUp"):
