@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from api.status_facts import Facts, failed, mean, timestamp
+from api.status_facts import Facts, failed, mean, successful, timestamp
 from api.status_health import error_monitoring, health_monitoring, operation_counts, timing_stats
 from api.status_sections import cost_tracking, pool_integration, specific
 from domain.flows import Flows
@@ -97,13 +97,13 @@ def _wallet_data(facts: Facts) -> dict[str, Any]:
 
 
 def _statistics(kind: ThreadKind, totals: Totals) -> dict[str, Any]:
-    def successful(wanted: ThreadKind) -> int:
-        return totals.confirmed if kind is wanted else 0
+    def of(wanted: ThreadKind) -> int:
+        return successful(totals) if kind is wanted else 0
 
     return {
-        "successful_deposits": successful(ThreadKind.DEPOSIT),
-        "successful_withdrawals": successful(ThreadKind.WITHDRAWAL),
-        "successful_swaps": successful(ThreadKind.SWAP),
+        "successful_deposits": of(ThreadKind.DEPOSIT),
+        "successful_withdrawals": of(ThreadKind.WITHDRAWAL),
+        "successful_swaps": of(ThreadKind.SWAP),
         "failed_operations": failed(totals),
         "total_volume_processed": totals.spent,
         "empty_operations": totals.empties,
@@ -145,8 +145,9 @@ def verification_totals(config: ThreadConfig, totals: Totals, flows: Flows) -> d
         "times_refilled": flows.times_refilled,
         "sol_refilled": flows.sol_refilled,
         "pool_fees_paid": totals.pool_fees,
-        "network_fees_paid": totals.network_fees + flows.fees,
-        "total_sol_spent": totals.pool_fees + totals.network_fees + flows.fees,
+        "network_fees_paid": totals.network_fees,
+        "total_sol_spent": totals.pool_fees + totals.network_fees,
+        "payment_fees_paid": flows.fees,
     }
 
 
@@ -156,7 +157,7 @@ def _lifetime(facts: Facts) -> dict[str, Any]:
     return {
         "statistics": _statistics(config.kind, totals) | {"operation_counts": operation_counts(totals)},
         "verification_totals": verification_totals(config, totals, facts.flows),
-        "average_operation": mean(totals.spent, totals.confirmed),
+        "average_operation": mean(totals.spent, successful(totals)),
         "largest_operation": totals.largest,
         "smallest_operation": totals.smallest,
         "burned": {asset.value: getattr(totals, f"burned_{asset.value}") for asset in Asset},

@@ -69,9 +69,19 @@ def failed(totals: Totals) -> int:
     return totals.failed_expected + totals.failed_unexpected + totals.expired
 
 
+def successful(totals: Totals) -> int:
+    """Confirmed operations, and those that landed while only the chain remembered them."""
+    return totals.confirmed + totals.recovered
+
+
 def attempts(totals: Totals) -> int:
     """Operations with an outcome."""
-    return totals.confirmed + failed(totals)
+    return successful(totals) + failed(totals)
+
+
+def landed(totals: Totals) -> int:
+    """Operations that the chain executed, whatever came of it: each paid its network fee."""
+    return attempts(totals) - totals.expired
 
 
 def mean(total: int, count: int) -> int:

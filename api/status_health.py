@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from api.status_facts import Facts, attempts, failed, mean, percentage, timestamp
+from api.status_facts import Facts, attempts, failed, mean, percentage, successful, timestamp
 from domain.amounts import smallest_swap
 from domain.cycle import can_pay
 from domain.state import ErrorNote, ThreadState, Totals
@@ -17,13 +17,13 @@ WAIT_TO_WARN_MS: Final = 60_000
 
 
 def operation_counts(totals: Totals) -> dict[str, Any]:
-    """MON-26..29. What was submitted and has no outcome yet is no attempt; "recovered" ones are counted apart."""
+    """MON-26..29. What was submitted and has no outcome yet is no attempt."""
     total = attempts(totals)
     return {
-        "successful_operations": totals.confirmed,
+        "successful_operations": successful(totals),
         "failed_operations": failed(totals),
         "total_attempts": total,
-        "success_rate_percentage": percentage(totals.confirmed, total),
+        "success_rate_percentage": percentage(successful(totals), total),
         "failed_expected": totals.failed_expected,
         "failed_unexpected": totals.failed_unexpected,
         "expired": totals.expired,

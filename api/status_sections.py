@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from api.status_facts import Facts, mean, percentage, timestamp
+from api.status_facts import Facts, landed, mean, percentage, successful, timestamp
 from domain.pool import Asset, lp_of
 from domain.refill import LOW_PERCENT
 from domain.swap import NANO
@@ -17,20 +17,22 @@ IMPACT_DIGITS: Final = 10  # a rounding loss is below one base unit: a tiny part
 
 
 def cost_tracking(facts: Facts) -> dict[str, Any]:
-    """MON-34..38: network fees of operations and of payments from this wallet; pool fees are lamports too."""
-    totals, flows = facts.state.session, facts.session_flows
-    fees = totals.network_fees + flows.fees
-    landed = totals.confirmed + totals.failed_expected + totals.failed_unexpected
-    trend = facts.state.fee_trend
+    """MON-34..38, of operations; pool fees are lamports. ``total_sol_spent`` is both fees, as in the summary.
+
+    What the wallet paid for transactions of the pool's outbox stands apart, as ``payment_fees_paid``.
+    """
+    totals, trend = facts.state.session, facts.state.fee_trend
     return {
         "network_fees": {
-            "total_sol_spent": fees,
-            "average_fee_per_transaction": mean(fees, landed + flows.fee_payments),
+            "total_sol_spent": totals.network_fees + totals.pool_fees,
+            "network_fees_paid": totals.network_fees,
+            "average_fee_per_transaction": mean(totals.network_fees, landed(totals)),
             "fee_trend_last_10_ops": mean(sum(trend), len(trend)),
+            "payment_fees_paid": facts.session_flows.fees,
         },
         "pool_fees": {
             "total_pool_fees_paid": totals.pool_fees,
-            "average_pool_fee_per_op": mean(totals.pool_fees, totals.confirmed),
+            "average_pool_fee_per_op": mean(totals.pool_fees, successful(totals)),
         },
     }
 
@@ -52,7 +54,7 @@ def _deposit(facts: Facts) -> dict[str, Any]:
         "deposit_stats": {
             "total_tokens_deposited": totals.spent,
             "total_lp_tokens_received": totals.received,
-            "average_deposit_size": mean(totals.spent, totals.confirmed),
+            "average_deposit_size": mean(totals.spent, successful(totals)),
             "largest_deposit": totals.largest,
             "smallest_deposit": totals.smallest,
         },
@@ -79,7 +81,7 @@ def _withdrawal(facts: Facts) -> dict[str, Any]:
         "withdrawal_stats": {
             "total_lp_tokens_used": totals.spent,
             "total_tokens_withdrawn": totals.received,
-            "average_withdrawal_size": mean(totals.spent, totals.confirmed),
+            "average_withdrawal_size": mean(totals.spent, successful(totals)),
             "largest_withdrawal": totals.largest,
             "smallest_withdrawal": totals.smallest,
         },
@@ -114,7 +116,7 @@ def _swap(facts: Facts) -> dict[str, Any]:
             "total_input_tokens": totals.spent,
             "total_output_tokens": totals.received,
             "total_price_impact": totals.rounding_loss_nano,
-            "average_swap_size": mean(totals.spent, totals.confirmed),
+            "average_swap_size": mean(totals.spent, successful(totals)),
             "largest_swap": totals.largest,
             "smallest_swap": totals.smallest,
         },
@@ -136,7 +138,7 @@ def _price_analysis(facts: Facts) -> dict[str, Any]:
     The average is over all outputs together.
     """
     totals = facts.state.session
-    some = totals.confirmed > 0
+    some = successful(totals) > 0
     lost = totals.rounding_loss_nano
     return {
         "average_price_impact_percentage": percentage(lost, totals.received * NANO + lost, IMPACT_DIGITS),

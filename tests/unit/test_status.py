@@ -168,7 +168,12 @@ def test_statistics_are_the_sessions(kind: ThreadKind, name: str) -> None:
     assert (statistics["empty_operations"], statistics["failed_empty_operations"]) == (4, 1)
 
 
-FEES = {"pool_fees_paid": 13_000_000, "network_fees_paid": 20_000, "total_sol_spent": 13_020_000}
+FEES = {
+    "pool_fees_paid": 13_000_000,
+    "network_fees_paid": 5_000,
+    "total_sol_spent": 13_005_000,
+    "payment_fees_paid": 15_000,
+}
 REFILLS = {"times_refilled": 1, "tokens_refilled": BIG - 5, "sol_refilled": 300}
 
 
@@ -218,7 +223,7 @@ def test_lifetime_totals_stand_beside_the_sessions() -> None:
     assert shown["statistics"]["total_volume_processed"] == 1
     totals = shown["verification_totals"]
     assert (totals["tokens_deposited"], totals["lp_tokens_shared"], totals["tokens_received"]) == (1, BIG + 1, 42)
-    assert (totals["network_fees_paid"], totals["times_refilled"]) == (20_000, 2)
+    assert (totals["payment_fees_paid"], totals["times_refilled"]) == (20_000, 2)
 
 
 def test_a_swap_thread_shows_its_direction() -> None:
