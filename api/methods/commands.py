@@ -34,6 +34,13 @@ def get_command(service: Service, _: Call, params: p.GetCommand) -> dict[str, An
     return found
 
 
+def discover(_: Service, __: Call, ___: p.NoParams) -> dict[str, Any]:
+    """An OpenRPC document, from which a generic client can call every method."""
+    from api.openrpc import discover as document  # it describes the table that this function is in
+
+    return document()
+
+
 def run_audit(service: Service, call: Call, params: p.RunAudit) -> dict[str, Any]:
     """Takes seconds to minutes: past the request's time it answers -1009 and goes on."""
 

@@ -61,5 +61,6 @@ METHODS: Final = (
     _read("get_faults", r.GetFaults, reads.get_faults, "Checks that did not hold, page by page"),
     _read("get_journal", r.GetJournal, reads.get_journal, "Operations and their outcomes, page by page"),
     _command("run_audit", p.RunAudit, commands.run_audit, "The closing audit of a service at rest"),
+    _read("rpc.discover", p.NoParams, commands.discover, "This API as an OpenRPC document"),
     _read("get_command", p.GetCommand, commands.get_command, "How a command ended, or that it is running"),
 )

@@ -51,6 +51,7 @@ VALID: dict[str, dict[str, Any]] = {
     "get_faults": {"limit": 5, "offset": 3, "order": "oldest", "evidence": False},
     "get_journal": {"limit": 5, "order": "newest", "kind": "deposit", "event": "settled", "pool_id": POOL_ID},
     "run_audit": {},
+    "rpc.discover": {},
     "get_command": {"command_id": "some-command"},
 }
 COMMANDS = sorted(method.name for method in METHODS if issubclass(method.params, CommandParams))
