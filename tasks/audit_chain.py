@@ -77,8 +77,26 @@ class ChainArchive:
             self._progress(f"reading histories: {len(found) - len(before)} of {len(found)} addresses")
         return {address: tuple(reversed(newest_first)) for address, newest_first in found.items()}
 
-    def transactions(self, signatures: Sequence[Signature]) -> Iterator[ChainTx]:
+    def since(self, addresses: Iterable[Address], slot: int) -> dict[Signature, int]:
+        """Signatures of the addresses from ``slot`` on with their slots, in the order of the slots."""
+        found: dict[Signature, int] = {}
+        before: dict[Address, Signature | None] = dict.fromkeys(addresses)
+        while before:
+            batch = list(before)[: self._size(HISTORIES_PER_REQUEST)]
+            calls = [Call(address, "getSignaturesForAddress", [address, _page(before[address])]) for address in batch]
+            for address, page in zip(batch, self._all(calls), strict=True):
+                found |= {Signature(entry["signature"]): entry["slot"] for entry in reversed(page)}
+                if len(page) == PAGE and page[-1]["slot"] >= slot:
+                    before[address] = page[-1]["signature"]
+                else:
+                    del before[address]
+        newest = {signature: at for signature, at in found.items() if at >= slot}
+        return dict(sorted(newest.items(), key=lambda pair: pair[1]))
+
+    def transactions(self, signatures: Sequence[Signature], *, failed_steps: bool = False) -> Iterator[ChainTx]:
         """Every transaction that landed; one that the chain does not know is left out.
+
+        ``failed_steps``: tell also what a failed transaction tried.
 
         While one answer is read the next is asked for: node and reader take about as long as each other.
         """
@@ -91,7 +109,7 @@ class ChainArchive:
                 asked = [ahead.submit(self._ask_for, following) for following in batches[number + 1 : number + 2]]
                 for signature, answer in zip(batch, answers, strict=True):
                     if answer is not None:
-                        yield read_transaction(signature, answer)
+                        yield read_transaction(signature, answer, failed_steps=failed_steps)
                 self._progress(
                     f"reading transactions: {min((number + 1) * size, len(signatures))} of {len(signatures)}"
                 )
@@ -147,7 +165,7 @@ def _page(before: Signature | None) -> dict[str, Any]:
     return options if before is None else {**options, "before": before}
 
 
-def read_transaction(signature: Signature, answer: dict[str, Any]) -> ChainTx:
+def read_transaction(signature: Signature, answer: dict[str, Any], *, failed_steps: bool = False) -> ChainTx:
     """A ChainTx from getTransaction with encoding "json". Raises AuditUnansweredError for one without its meta."""
     meta = answer.get("meta")
     if meta is None:
@@ -169,7 +187,7 @@ def read_transaction(signature: Signature, answer: dict[str, Any]) -> ChainTx:
             if before != after
         },
         tokens=_tokens(keys, meta),
-        steps=tuple(_steps(keys, message, meta)) if error is None else (),
+        steps=tuple(_steps(keys, message, meta)) if error is None or failed_steps else (),
         compute_units=meta.get("computeUnitsConsumed"),
     )
 

@@ -29,6 +29,7 @@ from domain.store.histogram import bucket_of
 from tasks.auditor import Auditors
 from tasks.names import CONTROL_QUEUE, CYCLES_QUEUE
 from tasks.pulse import Pulse
+from tasks.recovery import Recovery
 from tasks.runtime import Runtime, build_runtime, watch
 from tasks.spill import Spiller
 
@@ -66,9 +67,10 @@ class Starts:
 class Supervisor:
     """One sweep at a time; every action is safe to repeat and safe to be killed in."""
 
-    def __init__(self, runtime: Runtime, spiller: Spiller) -> None:
+    def __init__(self, runtime: Runtime, spiller: Spiller, recovery: Recovery) -> None:
         self._runtime = runtime
         self._spiller = spiller
+        self._recovery = recovery
         self._starts = Starts()
         self._auditors = Auditors(runtime.store, runtime.settings)
         self._token = f"{gethostname()}:{os.getpid()}:{uuid4().hex}"  # tells who sweeps
@@ -85,6 +87,9 @@ class Supervisor:
         """Revive what is overdue; returns how many messages were sent again. Another supervisor's turn: 0."""
         store, settings = self._runtime.store, self._runtime.settings
         if not store.acquire_lease("supervisor", self._token, SWEEP_LEASE_MS):
+            return 0
+        if self._recovery.step():
+            self._spiller.spill()
             return 0
         now_ms = store.now_ms()
         late = {queue for queue in (CYCLES_QUEUE, CONTROL_QUEUE) if self._backlogged(store, queue, now_ms)}
@@ -139,8 +144,8 @@ class Supervisor:
 
 def run(runtime: Runtime, stopped: Callable[[float], bool]) -> None:
     """Sweep until ``stopped(seconds to wait)`` says so. A failing sweep is loud and does not end the loop."""
-    spiller = Spiller(runtime.store, Path(runtime.settings.data_dir) / "journal.jsonl")
-    supervisor = Supervisor(runtime, spiller)
+    journal = Path(runtime.settings.data_dir) / "journal.jsonl"
+    supervisor = Supervisor(runtime, Spiller(runtime.store, journal), Recovery(runtime, journal))
     pulse = Pulse(runtime, supervisor.sweeping)
     Thread(target=pulse.run, args=(stopped,), name="pulse", daemon=True).start()
     while not stopped(runtime.settings.sweep_ms / 1000):

@@ -35,6 +35,8 @@ ACTIONS: Final = frozenset(
         "performance",
         "program_initialised",
         "pulse_failed",
+        "recovered",
+        "recovery_began",
         "request_failed",
         "restored",
         "revived",

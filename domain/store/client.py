@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+from typing import Any
+
 import redis
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import DataError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
+
+from domain.store.keys import Keys
+from domain.store.scripts import load
+
+_RUN_ID = re.compile(r"^run_id:(\w+)", re.MULTILINE)
 
 
 class CommandPacker:
@@ -34,12 +43,35 @@ class CommandPacker:
         return [b"".join(parts)]
 
 
-def connect(url: str, *, socket_timeout_s: float = 5.0, health_check_interval_s: int = 25) -> redis.Redis:
+def _watching(prefix: str) -> Callable[[Any], None]:
+    """On every new connection, before anything else: is this the Redis process that was seen last?
+
+    One that died may have lost its newest data. A worker that went on with the old would book twice what it did last,
+    before any supervisor could look; so whoever comes first raises the epoch.
+    """
+    keys = [Keys(prefix).named(name) for name in ("epoch", "redis-run", "recovering")]
+
+    def connected(connection: Any) -> None:
+        connection.on_connect()
+        connection.send_command("INFO", "server")
+        run_id = _RUN_ID.search(connection.read_response())
+        if run_id is None:
+            raise RedisConnectionError("Redis does not tell its run id")
+        connection.send_command("EVAL", load("raise_epoch").text, len(keys), *keys, run_id.group(1))
+        connection.read_response()
+
+    return connected
+
+
+def connect(
+    url: str, *, socket_timeout_s: float = 5.0, health_check_interval_s: int = 25, prefix: str | None = None
+) -> redis.Redis:
     """A client for ``redis://host:port/db``, ``rediss://`` or ``unix:///path?db=n``; nothing is sent yet.
 
     Texts are decoded, the protocol is RESP2 (Redis 6.2), and a lost connection is tried twice more: every script of
-    ours may be sent again with the same arguments.
+    ours may be sent again with the same arguments. ``prefix``: note which Redis process it is, in the store below it.
     """
+    watching: dict[str, Any] = {} if prefix is None else {"redis_connect_func": _watching(prefix)}
     return redis.Redis.from_url(
         url,
         decode_responses=True,
@@ -50,4 +82,5 @@ def connect(url: str, *, socket_timeout_s: float = 5.0, health_check_interval_s:
         command_packer=CommandPacker(),
         retry=Retry(ExponentialWithJitterBackoff(cap=0.5, base=0.05), 2),
         retry_on_error=[RedisConnectionError, RedisTimeoutError],
+        **watching,
     )

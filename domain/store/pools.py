@@ -71,6 +71,10 @@ class PoolStore(Part):
         """The policy of a pool at its creation or import; False when it has one already."""
         return bool(self._edge.call("HSETNX", self._keys.named("policies"), pool_id, policy.to_text()))
 
+    def replace_policy(self, pool_id: PoolId, policy: Policy) -> None:
+        """Only while a recovery holds every chain up: everybody else compares and sets it within a commit."""
+        self._edge.call("HSET", self._keys.named("policies"), pool_id, policy.to_text())
+
     def outbox(self, pool_id: PoolId) -> dict[str, str]:
         """Entry id -> JSON, as ``Commit.outbox_take`` expects it."""
         found: dict[str, str] = self._edge.call("HGETALL", self._keys.outbox(pool_id))

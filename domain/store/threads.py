@@ -27,6 +27,12 @@ class ThreadStore(ChainStore):
         """1, 2, 3 ...: the thread is ``<kind>_<number>``. A number is never used again."""
         return int(self._edge.call("HINCRBY", self._keys.named("numbers"), kind.value, 1))
 
+    def skip_thread_numbers(self, kind: ThreadKind, used: int) -> None:
+        """Threads up to ``used`` existed once, though Redis has forgotten them. Only while a recovery is going on."""
+        numbers = self._keys.named("numbers")
+        if used > int(self._edge.call("HGET", numbers, kind.value) or 0):
+            self._edge.call("HSET", numbers, kind.value, used)
+
     def next_thread_id(self, kind: ThreadKind) -> ThreadId:
         return ThreadId(f"{kind.value}_{self.next_thread_number(kind)}")
 

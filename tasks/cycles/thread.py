@@ -41,6 +41,13 @@ def thread_cycle(cycle: Cycle) -> Draft:
     return thread.run()
 
 
+def settle_cycle(cycle: Cycle) -> Draft:
+    """Only what its open intents came to: for the recovery, which decides nothing."""
+    begun = cycle.begun
+    state = ThreadState.from_doc(orjson.loads(begun.state or "{}"))
+    return ThreadCycle(cycle, cycle.runtime.thread(ThreadId(begun.chain_id)), state).settle_only()
+
+
 class ThreadCycle:
     """The facts and the growing draft of one cycle of one thread."""
 
@@ -82,6 +89,12 @@ class ThreadCycle:
         except ChainUnreachableError:
             # No fresh blockhash to sign with. Whatever depends on ``act`` comes after it: nothing is half done.
             self.wait(UNREACHABLE)
+        return self._written()
+
+    def settle_only(self) -> Draft:
+        """Raises ChainUnreachableError."""
+        intents = open_intents(self.begun)
+        self._settle_all(intents, self.runtime.chain.observe(self._want(intents)))
         return self._written()
 
     def _go_on(self, seen: Observation) -> None:
@@ -142,6 +155,7 @@ class ThreadCycle:
         settlement = settle_thread_operation(self.config, self.pool, intent, receipt, self.policy)
         if settlement.faults and self.refresh_policy():
             settlement = settle_thread_operation(self.config, self.pool, intent, receipt, self.policy)
+        settlement = settlement.booked_for(intent)
         now_ms = self.cycle.now_ms
         limit = self.runtime.settings.error_history_limit
         self.state = apply_settlement(self.state, self.config, settlement, now_ms, limit).evolved(
@@ -152,7 +166,7 @@ class ThreadCycle:
         self._note_settled(intent, settlement, receipt)
         if settlement.stops and settlement.own and self.order is None:
             self.halt(settlement.error)
-        if settlement.outcome is Outcome.CONFIRMED and intent.kind.value == self.config.kind.value:
+        if settlement.succeeded and intent.kind.value == self.config.kind.value:
             self._owe(intent, settlement)
 
     def _note_settled(self, intent: Intent, settlement: Settlement, receipt: Receipt) -> None:

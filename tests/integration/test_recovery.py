@@ -1,0 +1,115 @@
+"""Redis set back to an earlier moment under a run: everything is booked once, and the books still close."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from domain.audit import AuditResult
+from domain.chains import Refused
+from domain.state import ThreadState
+from tasks.audit import run_audit
+from tests.support.rollback import RollbackWorld, rollback_world
+
+pytestmark = pytest.mark.timeout(300)
+
+AMOUNT = 10**12
+POOL = {"token_a_decimals": 9, "token_b_decimals": 6, "ratio_whole_number": 160, "ratio_direction": "a_to_b"}
+
+
+@pytest.fixture
+def world() -> Iterator[RollbackWorld]:
+    with rollback_world() as running:
+        yield running
+
+
+def new_threads(world: RollbackWorld) -> list[str]:
+    pool_id = world.call("create_pool", **POOL)["pool_id"]
+    threads = [
+        world.call("create_deposit_thread", pool_id=pool_id, token_type=side, initial_amount=AMOUNT)["thread_id"]
+        for side in "AB"
+    ]
+    threads += [world.call("create_withdrawal_thread", pool_id=pool_id, token_type=side)["thread_id"] for side in "AAB"]
+    threads += [
+        world.call("create_swap_thread", pool_id=pool_id, direction=way, initial_amount=AMOUNT)["thread_id"]
+        for way in ("a_to_b", "b_to_a")
+    ]
+    for thread in threads:
+        world.call("start_thread", thread_id=thread)
+    return threads
+
+
+def state(world: RollbackWorld, thread_id: str) -> ThreadState:
+    record = world.runtime.store.get_chain(thread_id)
+    assert record is not None
+    return ThreadState.from_text(record.state)
+
+
+def booked(world: RollbackWorld, threads: list[str]) -> Counter[str]:
+    total: Counter[str] = Counter()
+    for thread in threads:
+        life = state(world, thread).lifetime
+        total.update(confirmed=life.confirmed, recovered=life.recovered, expired=life.expired)
+    return total
+
+
+def play(world: RollbackWorld, threads: list[str], more: int) -> None:
+    """Until so many further operations of threads are confirmed."""
+    before = booked(world, threads)["confirmed"]
+    world.until(lambda: booked(world, threads)["confirmed"] >= before + more, f"{more} operations", timeout_s=60)
+
+
+def closing_audit(world: RollbackWorld, threads: list[str]) -> AuditResult:
+    for thread in threads:
+        world.call("stop_thread", thread_id=thread)
+    world.until(lambda: not world.runtime.store.live_chains(), "every chain ending", timeout_s=60)
+    world.spill()
+    return run_audit(world.runtime, journal_path=world.journal, settle_timeout_s=5)
+
+
+def closes(result: AuditResult) -> None:
+    assert result.violations == []
+    assert (result.unexplained_units, result.unexplained_lamports) == (0, 0)
+
+
+@pytest.mark.parametrize(("seed", "lost"), [(1, 3), (2, 12), (3, 30)])
+def test_what_redis_lost_is_booked_once_and_the_books_close(world, seed, lost):
+    rng = random.Random(seed)
+    threads = new_threads(world)
+    play(world, threads, 6)
+    for _ in range(rng.randint(0, 9)):
+        world.deliver(rng.choice(world.runtime.store.live_chains())[0])
+    if rng.random() < 0.5:
+        world.spill()
+    world.remember("a")
+    at_a = booked(world, threads)
+    play(world, threads, lost // 2)
+    if seed % 2 == 0:
+        world.spill()  # the file knows half of what Redis loses
+    play(world, threads, lost - lost // 2)
+    before = booked(world, threads)
+    world.roll_back("a")
+    assert booked(world, threads) == at_a
+    assert world.runtime.store.recovering()
+    world.recover()
+    after = booked(world, threads)
+    assert after["confirmed"] + after["recovered"] >= before["confirmed"]
+    assert after["recovered"] > 0
+    play(world, threads, 5)
+    closes(closing_audit(world, threads))
+    assert not world.runtime.store.faults()
+
+
+def test_no_chain_begins_between_the_restart_and_the_recovery(world):
+    threads = new_threads(world)
+    world.remember("a")
+    play(world, threads, 4)
+    world.roll_back("a")
+    record = world.runtime.store.get_chain(threads[0])
+    assert record is not None
+    begun = world.runtime.store.begin(record.chain_id, record.generation, record.seq, 1_000)
+    assert isinstance(begun, Refused)
+    assert begun.reason.value == "epoch"
