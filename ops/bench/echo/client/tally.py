@@ -92,11 +92,11 @@ def latency_ms(histogram: HdrHistogram) -> dict[str, Any]:
     return {name: round(value / 1e6, 6) for name, value in values.items()}
 
 
-def curve_ms(histogram: HdrHistogram) -> list[tuple[float, float]]:
-    """(percentile, milliseconds) at the places where a latency curve is drawn: denser towards 100."""
+def curve_ms(histogram: HdrHistogram) -> list[list[float]]:
+    """[percentile, milliseconds] at the places where a latency curve is drawn: denser towards 100."""
     if not histogram.get_total_count():
         return []
     places = [0.0]
     for nines in range(5):
         places += [100 - 100 * 10.0**-nines * (1 - step / 20) for step in range(1, 19)]
-    return [(round(place, 6), histogram.get_value_at_percentile(place) / 1e6) for place in places]
+    return [[round(place, 6), histogram.get_value_at_percentile(place) / 1e6] for place in places]

@@ -25,6 +25,7 @@ from picows import (
 from ops.bench.echo.options import ServerOptions
 
 CLOSE_WAIT_S = 1.0
+NEVER_SENT = frozenset({1004, 1005, 1006, 1015})  # RFC 6455 7.4.1
 _DATA = (WSMsgType.TEXT, WSMsgType.BINARY)
 
 
@@ -96,6 +97,9 @@ class EchoConnection(WSListener):
 
     def _on_close(self, transport: WSTransport, frame: WSFrame) -> None:
         if frame.payload_size:
+            code = int(frame.get_close_code())
+            if code < 1000 or code in NEVER_SENT:  # picows lets these pass
+                raise WSProtocolError(WSCloseCode.PROTOCOL_ERROR, "a close code that is none")
             transport.send_close(frame.get_close_code(), frame.get_close_message())
         else:
             transport.send(WSMsgType.CLOSE, b"")  # 1005 says "no code" and must not be on the wire
