@@ -15,7 +15,7 @@ from typing import Final
 
 import psutil
 
-from domain.chain.keystore import read_keypair_file
+from domain.chain.core_wallet import core_address
 from domain.errors import StressError
 from domain.runtime.settings import Settings
 from ops.localnet.settings import DEFAULT_PROGRAM
@@ -124,7 +124,7 @@ def _wallet(settings: Settings) -> Finding:
         made = "is made for a local chain" if settings.local_chain else "is needed for a cluster"
         return Finding(what="core wallet", ok=None if settings.local_chain else False, detail=f"none; one {made}")
     try:
-        address = read_keypair_file(settings.core_wallet).pubkey()
+        address = core_address(settings.core_wallet)
     except StressError as error:
         return Finding(what="core wallet", ok=False, detail=str(error))
     return Finding(what="core wallet", ok=True, detail=str(address))

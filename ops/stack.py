@@ -14,11 +14,11 @@ from typing import Any, Final, Self
 from celery import Celery
 from celery.utils.nodenames import host_format
 from redis import Redis
-from solders.keypair import Keypair
 
-from domain.chain.keystore import load_sealing_key, read_keypair_file
+from domain.chain.core_wallet import core_address, create_core_wallet
 from domain.errors import StressError
 from domain.runtime.settings import Settings
+from domain.runtime.wiring import build_sealer
 from domain.store.client import connect
 from domain.store.keys import Keys
 from ops.children import Children, ChildSpec
@@ -162,13 +162,12 @@ class Stack:
     def _prepare_keys(self, *, own_chain: bool) -> None:
         settings = self._make_settings(self._overrides)
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if settings.sealing_key is None:
-            load_sealing_key(settings.sealing_key_file, create=True)
+        sealer = build_sealer(settings)
         if not settings.core_wallet.exists():
             if not own_chain and not settings.local_chain:
                 raise StressError(f"there is no core wallet at {settings.core_wallet}; name one with --core-wallet")
-            write_wallet(settings.core_wallet)
-        self._core = str(read_keypair_file(settings.core_wallet).pubkey())
+            create_core_wallet(settings.core_wallet, sealer, sealed=settings.encrypt_core_wallet)
+        self._core = str(core_address(settings.core_wallet))
 
     def _localnet_spec(self, ready_file: Path) -> ChildSpec:
         wanted = self._wanted
@@ -244,14 +243,6 @@ def control_spec(app: Celery, env: Mapping[str, str], number: int = 1) -> ChildS
         env=env,
         ready=lambda pid: _consumes(app, name, pid),
     )
-
-
-def write_wallet(path: Path) -> None:
-    """A new keypair in solana-keygen's format, readable by its owner only."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        json.dump(list(bytes(Keypair())), file)
 
 
 def accepts(host: str, port: int) -> bool:

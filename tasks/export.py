@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any, Final
 from uuid import uuid4
 
@@ -25,6 +25,7 @@ from domain.files.writing import DamagedFile, FilesError
 from domain.runtime.settings import Settings
 from domain.store.exports import Snapshot
 from domain.store.gateway import RedisStore
+from tasks.spill import Spiller
 
 log = structlog.get_logger()
 
@@ -32,7 +33,7 @@ LEASE: Final = "exporter"
 LEASE_MS: Final = 10_000
 LOOK_S: Final = 0.2
 SOONEST_S: Final = 1.0  # between two exports that ended sessions ask for
-SPILL_WAIT_S: Final = 2.0
+SPILL_WAIT_S: Final = 6.0  # the lease of a spiller that died ends before
 SPILL_POLL_S: Final = 0.02
 BATCH: Final = 200
 _INSTANCE: Final = "instance"
@@ -65,15 +66,16 @@ class Exporter:
                     passed >= SOONEST_S and self._store.sessions_waiting()
                 ):
                     last = monotonic()
-                    self.export(lambda: stopped(SPILL_POLL_S))
+                    self.export()
             except StressError as error:
                 log.warning("export_failed", action="export_failed", error=str(error))
         try:
-            self.export(lambda: False)
+            self.export()
+            self._store.release_lease(LEASE, self._token)
         except StressError as error:
             log.warning("export_failed", action="export_failed", error=str(error))
 
-    def export(self, pause: Callable[[], bool]) -> bool:
+    def export(self) -> bool:
         """One export, sessions first; False when there was nothing to write or another process does it.
 
         Raises StoreError, FilesError: nothing is lost, the next export begins anew.
@@ -88,7 +90,7 @@ class Exporter:
         self._save_sessions()
         self._faults.append(store.faults)
         snapshot = store.snapshot()
-        if snapshot is None or snapshot.values == self._values or not self._journal_is_safe(snapshot, pause):
+        if snapshot is None or snapshot.values == self._values or not self._journal_is_safe(snapshot):
             return False
         self._save(snapshot)
         self._values = snapshot.values
@@ -127,15 +129,15 @@ class Exporter:
             self._store.drop_sessions([entry_id for entry_id, _ in entries])
             self._store.renew_lease(LEASE, self._token, LEASE_MS)
 
-    def _journal_is_safe(self, snapshot: Snapshot, pause: Callable[[], bool]) -> bool:
+    def _journal_is_safe(self, snapshot: Snapshot) -> bool:
         """Everything the snapshot knows stands in the journal's file: whoever holds that lease has moved it."""
         deadline = monotonic() + SPILL_WAIT_S
         self._spill()
         while not self._store.journal_spilled(snapshot.journal_id):
             if monotonic() > deadline:
                 return False
-            if pause():
-                self._spill()
+            sleep(SPILL_POLL_S)
+            self._spill()
         return True
 
     def _save(self, snapshot: Snapshot) -> None:
@@ -171,9 +173,9 @@ def _refuse(reason: str) -> bool:
     return False
 
 
-def export_now(store: RedisStore, settings: Settings, spill: Callable[[], int]) -> bool:
-    """One last export by a process that knows nobody else exports any more. Raises StressError."""
-    return Exporter(store, settings, spill).export(lambda: False)
+def export_now(store: RedisStore, settings: Settings) -> bool:
+    """One last export by a process that ends after all others. Raises StressError."""
+    return Exporter(store, settings, Spiller(store, journal_file(settings)).spill).export()
 
 
 def journal_file(settings: Settings) -> Path:

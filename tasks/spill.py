@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from threading import Lock
 from uuid import uuid4
 
 import orjson
@@ -21,9 +22,18 @@ class Spiller:
         self._store = store
         self._path = path
         self._token = uuid4().hex
+        self._lock = Lock()
 
     def spill(self) -> int:
         """Move what is there to the file; returns how many entries. 0 while another process holds the lease."""
+        with self._lock:
+            return self._spill()
+
+    def close(self) -> None:
+        """Another process may spill at once."""
+        self._store.release_lease("spiller", self._token)
+
+    def _spill(self) -> int:
         if not self._store.acquire_lease("spiller", self._token, LEASE_MS):
             return 0
         moved = 0
@@ -38,7 +48,8 @@ class Spiller:
     def _append(self, rows: bytes) -> None:
         """One write, so that a frozen writer cannot leave half a row for another one to write into."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("a+b", buffering=0) as file:
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "a+b", buffering=0) as file:
             if file.seek(0, os.SEEK_END):
                 file.seek(-1, os.SEEK_END)
                 if file.read(1) != b"\n":  # a killed writer's last row stays alone, and is dropped when read

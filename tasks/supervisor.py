@@ -27,9 +27,11 @@ from domain.runtime.settings import load
 from domain.store.gateway import RedisStore
 from domain.store.histogram import bucket_of
 from tasks.auditor import Auditors
+from tasks.export import Exporter
 from tasks.names import CONTROL_QUEUE, CYCLES_QUEUE
 from tasks.pulse import Pulse
 from tasks.recovery import Recovery
+from tasks.restore import check_sealing_key, restore
 from tasks.runtime import Runtime, build_runtime, watch
 from tasks.spill import Spiller
 
@@ -38,6 +40,7 @@ log = structlog.get_logger()
 SWEEP_LEASE_MS = 1_000
 REVIVALS_PER_SWEEP = 200  # 400 per second at two sweeps a second
 BACKLOG_MS = 1_000
+LAST_EXPORT_S = 10.0
 BACKLOG_STARTS = 20  # fewer cycles between two sweeps tell nothing
 BACKLOG_PERCENT = 80
 
@@ -145,7 +148,11 @@ class Supervisor:
 def run(runtime: Runtime, stopped: Callable[[float], bool]) -> None:
     """Sweep until ``stopped(seconds to wait)`` says so. A failing sweep is loud and does not end the loop."""
     journal = Path(runtime.settings.data_dir) / "journal.jsonl"
-    supervisor = Supervisor(runtime, Spiller(runtime.store, journal), Recovery(runtime, journal))
+    spiller = Spiller(runtime.store, journal)
+    supervisor = Supervisor(runtime, spiller, Recovery(runtime, journal))
+    exporter = Exporter(runtime.store, runtime.settings, spiller.spill)
+    exporting = Thread(target=exporter.run, args=(stopped,), name="exporter", daemon=True)
+    exporting.start()
     pulse = Pulse(runtime, supervisor.sweeping)
     Thread(target=pulse.run, args=(stopped,), name="pulse", daemon=True).start()
     while not stopped(runtime.settings.sweep_ms / 1000):
@@ -154,6 +161,8 @@ def run(runtime: Runtime, stopped: Callable[[float], bool]) -> None:
         except StressError as error:
             log.warning("sweep_failed", action="sweep_failed", error=str(error))
     supervisor.close()
+    exporting.join(LAST_EXPORT_S)
+    spiller.close()
 
 
 def main() -> None:
@@ -165,6 +174,8 @@ def main() -> None:
     metrics = ProcessMetrics("supervisor", "supervisor")
     runtime = build_runtime(settings, metrics=metrics)
     watch(runtime, metrics)
+    restore(runtime)
+    check_sealing_key(runtime)
     run(runtime, stop.wait)
 
 

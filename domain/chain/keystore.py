@@ -11,7 +11,6 @@ import os
 import secrets
 import stat
 from base64 import b64decode, b64encode
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +27,8 @@ _KEYPAIR_BYTES: Final = 64
 _NONCE_BYTES: Final = 12
 _VERSION: Final = "v1:"
 _CONTEXT: Final = b"frt-stress wallet key v1 "
+_CHECK_CONTEXT: Final = b"frt-stress sealing check v1"
+_CHECK: Final = b"the sealing key is right"
 
 
 class KeystoreError(StressError):
@@ -56,6 +57,23 @@ class Sealer:
         nonce = secrets.token_bytes(_NONCE_BYTES)
         sealed = nonce + self._cipher.encrypt(nonce, raw, _CONTEXT + address.encode())
         return _VERSION + b64encode(sealed).decode()
+
+    def make_check(self) -> str:
+        """A sealed value to keep beside the sealed keys: whoever comes with another key is told by it."""
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        return _VERSION + b64encode(nonce + self._cipher.encrypt(nonce, _CHECK, _CHECK_CONTEXT)).decode()
+
+    def check(self, sealed: str) -> None:
+        """Raises WrongSealingKey when ``sealed`` was made with another key."""
+        try:
+            content = b64decode(sealed.removeprefix(_VERSION), validate=True)
+            self._cipher.decrypt(content[:_NONCE_BYTES], content[_NONCE_BYTES:], _CHECK_CONTEXT)
+        except (InvalidTag, ValueError):
+            raise WrongSealingKey(
+                "the sealing key is not the one that the thread keys were sealed with; nothing was changed. Set the "
+                "right key (sealing_key, sealing_passphrase or sealing_key_file); after an interrupted rotation run "
+                "`frt keys rotate` again"
+            ) from None
 
     def open(self, sealed: str, address: Address) -> Keypair:
         """The keypair of `address`. Raises WrongSealingKey, or KeystoreError for text that was never sealed here."""
@@ -106,15 +124,25 @@ def load_sealing_key(path: Path, *, create: bool = False) -> bytes:
 
 def read_keypair_file(path: Path) -> Keypair:
     """A solana-keygen file: a JSON list of 64 bytes. Errors name the file, never its content."""
+    return keypair_of(read_json(path), path)
+
+
+def read_json(path: Path) -> object:
+    """What stands in a wallet file; None when it is not JSON. KeystoreError when it cannot be read."""
     try:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise KeystoreError(f"the wallet file {path} cannot be read: {type(error).__name__}") from None
     try:
-        values = json.loads(text)
+        found: object = json.loads(text)
     except ValueError:
         # The decoder's own error carries the document, and with it the key: not even as a context may it go on.
-        values = None
+        return None
+    return found
+
+
+def keypair_of(values: object, path: Path) -> Keypair:
+    """The keypair of a solana-keygen list. KeystoreError naming the file."""
     if (
         not isinstance(values, list)
         or len(values) != _KEYPAIR_BYTES
@@ -132,13 +160,18 @@ def _check_owner(raw: bytes, address: Address) -> None:
         raise KeystoreError(f"wallet {address}: the key given is not this wallet's")
 
 
-def _read_sealing_key(path: Path) -> bytes:
+def read_secret(path: Path, what: str) -> bytes:
+    """A small file that only its owner may read. OSError as it comes; KeystoreError for another mode."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
         mode = os.fstat(file.fileno()).st_mode
         if not stat.S_ISREG(mode) or mode & 0o077:
-            raise KeystoreError(f"the sealing key file {path} must be a file with mode 0600, not {stat.filemode(mode)}")
-        content = file.read(4096)
+            raise KeystoreError(f"the {what} file {path} must be a file with mode 0600, not {stat.filemode(mode)}")
+        return file.read(4096)
+
+
+def _read_sealing_key(path: Path) -> bytes:
+    content = read_secret(path, "sealing key")
     try:
         return sealing_key_from_text(content.decode("ascii"))
     except (UnicodeDecodeError, KeystoreError):
@@ -146,20 +179,41 @@ def _read_sealing_key(path: Path) -> bytes:
 
 
 def _create_sealing_key(path: Path) -> None:
+    create_secret(path, secrets.token_bytes(SEALING_KEY_BYTES).hex().encode() + b"\n")
+
+
+def create_secret(path: Path, content: bytes) -> bool:
+    """Make a file with mode 0600 unless it is there; False when it is. Nobody ever sees it incomplete."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Written aside and linked into place: nobody ever sees a file that is there but not complete yet.
+    # Written aside and linked into place.
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    made = True
     try:
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_bytes(SEALING_KEY_BYTES).hex() + "\n")
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        with suppress(FileExistsError):
+        try:
             os.link(draft, path)
+        except FileExistsError:
+            made = False
     finally:
         draft.unlink()
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    _sync(path.parent)
+    return made
+
+
+def replace_secret(path: Path, content: bytes) -> None:
+    """The old content or all of the new one, whatever happens. Mode 0600, on the disk when this returns."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    create_secret(draft, content)
+    draft.replace(path)
+    _sync(path.parent)
+
+
+def _sync(folder: Path) -> None:
+    directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(directory)
     finally:

@@ -43,9 +43,11 @@ def up(
     config: ConfigOption = None,
 ) -> None:
     """Start all services and keep them running until Ctrl-C; commands come over JSON-RPC (`frt call`)."""
-    from ops.stack import Stack, Wanted
+    from ops.stack import API, CONTROL, CYCLES, SUPERVISOR, Stack, Wanted
     from tasks.app import create_app
     from tasks.bootstrap import prepare_chain
+    from tasks.export import export_now
+    from tasks.restore import check_sealing_key, restore
     from tasks.runtime import build_runtime
 
     console = Console()
@@ -64,6 +66,8 @@ def up(
         effective = stack.open_foundation(stop.is_set)
         app = create_app(effective)
         runtime = build_runtime(effective, app)
+        restore(runtime)
+        check_sealing_key(runtime)
         runtime.store.set_run_once("seed", str(seed))
         runtime.store.set_run_once("started_at_ms", str(runtime.store.now_ms()))
         prepare_chain(runtime)
@@ -74,6 +78,8 @@ def up(
                 stack.check()
         finally:
             CURRENT.unlink(missing_ok=True)
+            stack.stop((API, SUPERVISOR, CONTROL, CYCLES))
+            export_now(runtime.store, effective)  # what the last cycles committed after the supervisor had ended
 
 
 def _announce(api_url: str, directory: Path, rpc_urls: tuple[str, ...], console: Console) -> None:
