@@ -34,6 +34,13 @@ class ListThreads(Params):
     offset: Offset = 0
 
 
+class GetThreadSessions(Params):
+    """The newest sessions; a deleted thread is named, too."""
+
+    thread_id: Id
+    limit: Annotated[int, Field(ge=1, le=1_000)] = 10
+
+
 class GetFaults(Params):
     """``offset`` counts from the newest or from the oldest; ``evidence`` false leaves out what makes them long."""
 

@@ -105,7 +105,7 @@ def session_file(record: Mapping[str, Any], *, precise: bool = False) -> str:
     """``session_<start>.json`` in UTC; ``precise`` adds milliseconds, for two starts within one second."""
     start_ms = int(record["session_info"]["start_ms"])
     stamp = datetime.fromtimestamp(start_ms / 1000, UTC).strftime("%Y-%m-%d_%H-%M-%S")
-    return f"session_{stamp}-{start_ms % 1000:03d}.json" if precise else f"session_{stamp}.json"
+    return f"session_{stamp}_{start_ms % 1000:03d}.json" if precise else f"session_{stamp}.json"
 
 
 def iso(at_ms: int) -> str | None:

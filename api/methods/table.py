@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from api import params as p
 from api import params_reads as r
-from api.methods import commands, pools, reads, threads
+from api.methods import commands, pools, reads, sessions, threads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +57,7 @@ METHODS: Final = (
     _read("get_all_threads", p.NoParams, threads.get_all_threads, "Every thread's status and a summary"),
     _read("get_pool", r.GetPool, reads.get_pool, "One pool: constants, newest snapshot, marks, policy"),
     _read("list_threads", r.ListThreads, reads.list_threads, "Threads by filter, page by page"),
+    _read("get_thread_sessions", r.GetThreadSessions, sessions.get_thread_sessions, "A thread's finished sessions"),
     _read("core_wallet_status", p.NoParams, reads.core_wallet_status, "The core wallet's balance and reservations"),
     _read("get_faults", r.GetFaults, reads.get_faults, "Checks that did not hold, page by page"),
     _read("get_journal", r.GetJournal, reads.get_journal, "Operations and their outcomes, page by page"),

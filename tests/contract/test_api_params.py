@@ -47,6 +47,7 @@ VALID: dict[str, dict[str, Any]] = {
     "get_all_threads": {},
     "get_pool": {"pool_id": POOL_ID},
     "list_threads": {"pool_id": POOL_ID, "kind": "deposit", "status": "created", "token_type": "A", "limit": 5},
+    "get_thread_sessions": {"thread_id": THREAD_ID, "limit": 3},
     "core_wallet_status": {},
     "get_faults": {"limit": 5, "offset": 3, "order": "oldest", "evidence": False},
     "get_journal": {"limit": 5, "order": "newest", "kind": "deposit", "event": "settled", "pool_id": POOL_ID},
