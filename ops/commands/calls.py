@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from api.client import CallError, Client, ClientError
+from api.methods.table import METHODS
 from domain.errors import StressError
 from domain.runtime.settings import load
 from ops.commands.options import CURRENT
 
-TIMEOUT_S = 60.0
 LEFT_OUT = ("wallet_address", "created_at")  # `frt call get_all_threads` shows everything
 UrlOption = Annotated[str | None, typer.Option("--url", help="Address of the service; default: what `frt up` left.")]
 
@@ -29,21 +28,17 @@ def call(
     url: UrlOption = None,
 ) -> None:
     """Call a method of the running service and print its result; exit code 1 when it answers with an error."""
-    answer = post(service_url(url), method, parameters(params or []))
-    if "error" in answer:
-        raise StressError(f"{method}: {json.dumps(answer['error'])}")
-    print(json.dumps(answer["result"], indent=2))
+    with service(url) as client:
+        print(json.dumps(asked(client, method, parameters(params or [])), indent=2))
 
 
 def status(url: UrlOption = None) -> None:
     """Threads and pools of the running service."""
     address = service_url(url)
     console = Console()
-    threads = post(address, "get_all_threads", {})
-    if "error" in threads:
-        raise StressError(f"get_all_threads: {json.dumps(threads['error'])}")
+    with service(address) as client:
+        rows = asked(client, "get_all_threads", {})["threads"]
     table = Table(title=address, box=None, header_style="dim")
-    rows = threads["result"].get("threads", [])
     shown = [{name: row[name] for name in row if name not in LEFT_OUT and row[name] is not None} for row in rows]
     columns = list(dict.fromkeys(name for row in shown for name in row if not isinstance(row[name], dict | list)))
     for name in columns:
@@ -82,23 +77,24 @@ def service_url(given: str | None) -> str:
     return str(current["api_url"])
 
 
-def post(url: str, method: str, params: dict[str, Any]) -> dict[str, Any]:
-    """The JSON-RPC answer. Raises StressError when nobody answers, or not in JSON."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise StressError(f"{url!r} is not an http:// or https:// address")
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname, parts.port, timeout=TIMEOUT_S)
-    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
+def service(url: str | None) -> Client:
+    """A client of the running service, with the key that the settings name. Raises StressError."""
+    key = load(os.environ).api_key
     try:
-        connection.request("POST", f"{parts.path}/rpc", body, {"Content-Type": "application/json"})
-        answer = json.loads(connection.getresponse().read())
-    except OSError as error:
-        raise StressError(f"no service answers at {url}: {error}") from None
-    except ValueError:
-        raise StressError(f"{url} did not answer in JSON; is it this service?") from None
-    finally:
-        connection.close()
-    if not isinstance(answer, dict) or ("result" in answer) == ("error" in answer):
-        raise StressError(f"{url} did not answer in JSON-RPC; is it this service?")
-    return answer
+        return Client(service_url(url), api_key=None if key is None else key.get_secret_value())
+    except ValueError as error:
+        raise StressError(str(error)) from None
+
+
+def asked(client: Client, method: str, params: dict[str, Any]) -> Any:
+    """The result. What changes something is sent as a command: once, and waited for. Raises StressError."""
+    known = next((one for one in METHODS if one.name == method), None)
+    send = client.command if known is not None and known.changes else client.call
+    try:
+        return send(method, params)
+    except CallError as error:
+        data = {"data": error.data} if error.data else {}
+        answer = {"code": error.code, "message": error.message, **data}
+        raise StressError(f"{method}: {json.dumps(answer)}") from None
+    except ClientError as error:
+        raise StressError(str(error)) from None
