@@ -76,7 +76,7 @@ def request(method: str, params: Any = None, **extra: Any) -> dict[str, Any]:
 
 
 def make_api(client: redis.Redis, **overrides: Any) -> Api:
-    settings = load({}, overrides={"request_timeout_s": 0.05, **overrides})
+    settings = load({}, overrides={"request_timeout_s": 0.05, "read_cache_ms": 0, "audit_log": "off", **overrides})
     store = RedisStore(client, prefix=settings.redis_prefix)
     commands = Commands(store, Publisher(create_celery(settings), settings.redis_prefix))
     app = create_app(settings, store, commands)

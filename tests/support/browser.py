@@ -76,6 +76,11 @@ class Page:
         elif method == "Log.entryAdded" and params["entry"]["level"] in ("error", "warning"):
             self.problems.append(f"log: {params['entry']['text']} {params['entry'].get('url', '')}")
 
+    def close(self) -> None:
+        with contextlib.suppress(ConnectionClosed, OSError, TimeoutError):
+            self.command("Page.close")
+            self._connection.close()
+
     def settle(self) -> None:
         """Take in what the page has reported so far."""
         with contextlib.suppress(TimeoutError):
@@ -152,7 +157,7 @@ class Browser:
 
     def __init__(self, place: str) -> None:
         self._place = place  # host:port of the DevTools
-        self._connections: list[ClientConnection] = []
+        self._open = contextlib.ExitStack()
 
     def page(self) -> Page:
         import urllib.request
@@ -160,16 +165,12 @@ class Browser:
         asking = urllib.request.Request(f"http://{self._place}/json/new?about:blank", method="PUT")
         with urllib.request.urlopen(asking, timeout=DEADLINE_S) as response:  # noqa: S310  loopback
             target = json.load(response)
-        connection = connect(
-            target["webSocketDebuggerUrl"], max_size=None, proxy=None, open_timeout=DEADLINE_S, compression=None
-        )
-        self._connections.append(connection)
-        return Page(connection)
+        place = target["webSocketDebuggerUrl"]
+        opening = connect(place, max_size=None, proxy=None, open_timeout=DEADLINE_S, compression=None)
+        return Page(self._open.enter_context(opening))
 
     def close(self) -> None:
-        for connection in self._connections:
-            with contextlib.suppress(ConnectionClosed, OSError):
-                connection.close()
+        self._open.close()
 
 
 @contextlib.contextmanager
