@@ -18,6 +18,7 @@ from time import monotonic, sleep
 from typing import BinaryIO, Final, Self
 
 from domain.errors import StressError
+from ops.rotation import LogRotation
 
 POLL_S: Final = 0.03
 CRASH_LOOP_S: Final = 2.0  # a child that lives shorter than this is started again with a pause
@@ -64,7 +65,9 @@ class _Child:
 class Children:
     """All children of this process. Use as a context manager: leaving it ends every child."""
 
-    def __init__(self, log_directory: Path | None, working_directory: Path) -> None:
+    def __init__(
+        self, log_directory: Path | None, working_directory: Path, rotation: LogRotation | None = None
+    ) -> None:
         """Without a ``log_directory`` the children write where this process writes, for systemd and containers."""
         self._log_directory = log_directory
         self._working_directory = working_directory
@@ -75,6 +78,9 @@ class Children:
         self._failure: str | None = None
         if log_directory is not None:
             log_directory.mkdir(parents=True, exist_ok=True)
+        self._rotation = rotation
+        if rotation is not None:
+            rotation.start()
         self._keeper = Thread(target=self._keep, name="children", daemon=True)
         self._keeper.start()
 
@@ -142,6 +148,8 @@ class Children:
         self._closed = True
         self._wake.set()
         self._keeper.join()
+        if self._rotation is not None:
+            self._rotation.close()
         return killed
 
     def check(self) -> None:

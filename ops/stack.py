@@ -25,6 +25,7 @@ from ops.children import Children, ChildSpec
 from ops.plan import Node, WorkerPlan
 from ops.redis_server import ROLE as REDIS
 from ops.redis_server import RedisPlace, choose_place, redis_spec
+from ops.rotation import LogRotation
 from tasks.names import CONTROL_QUEUE, CYCLES_QUEUE, SPARE
 
 LOCALNET: Final = "localnet"
@@ -70,13 +71,15 @@ class Stack:
     def __init__(self, wanted: Wanted, make_settings: MakeSettings) -> None:
         self._wanted = wanted
         self._make_settings = make_settings
-        self._children = Children(wanted.directory / "logs", ROOT)
         self._overrides: dict[str, Any] = {
             "data_dir": wanted.directory.resolve() / "data",
             "seed": wanted.seed,
             "worker_concurrency": wanted.plan.nodes[0].concurrency,
         }
         self._settings = make_settings(self._overrides)
+        logs = wanted.directory / "logs"
+        rotation = LogRotation(logs, self._settings.log_max_bytes, self._settings.log_backups)
+        self._children = Children(logs, ROOT, rotation)
         self._given = frozenset(make_settings({}).model_fields_set)
         self._place: RedisPlace | None = None
         self._clients: list[Redis] = []
