@@ -12,7 +12,9 @@ from api import health, metrics
 from api.errors import RpcCode, RpcError
 from api.live import routes as live
 from api.ports import Commands, Store
-from api.rpc import RPC_PATH, install
+from api.rpc import install
+from api.security import door as security
+from api.security.door import RPC_PATH
 from api.service import Service
 from domain.runtime.clock import Clock, SystemClock
 from domain.runtime.settings import Settings
@@ -21,7 +23,7 @@ SERVICE = "frt.service"  # the key of the Service in ``app.extensions``
 
 
 def create_app(settings: Settings, store: Store, commands: Commands, clock: Clock | None = None) -> Flask:
-    """An application over a store and a sender of commands; nothing connects here."""
+    """An application over a store and a sender of commands; nothing connects here. Raises StressError (API keys)."""
     app = Flask("frt-api", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.json = DefaultJSONProvider(app)
@@ -34,7 +36,9 @@ def create_app(settings: Settings, store: Store, commands: Commands, clock: Cloc
         waiting=Semaphore(settings.max_waiting_requests),
     )
     app.extensions[SERVICE] = service
-    install(service).init_app(app)
+    door = security.build_door(settings)
+    security.install(app, settings, door)
+    install(service, door).init_app(app)
     live.install(app, service)
     health.install(app, service)
     metrics.install(app, service)

@@ -9,7 +9,7 @@ from domain.errors import CommandError
 
 
 class RpcCode(IntEnum):
-    """JSON-RPC 2.0, section 5.1; -32000 is the first of the codes left to a server."""
+    """JSON-RPC 2.0, section 5.1; from -32000 on downwards the codes are left to a server."""
 
     PARSE_ERROR = -32700
     INVALID_REQUEST = -32600
@@ -17,6 +17,9 @@ class RpcCode(IntEnum):
     INVALID_PARAMS = -32602
     INTERNAL_ERROR = -32603
     STORE_UNAVAILABLE = -32000
+    UNAUTHORISED = -32001  # HTTP 401: no API key, or one that is not known
+    FORBIDDEN = -32002  # HTTP 403: a read-only key and a method that changes something; an address, a host name
+    TOO_MANY_REQUESTS = -32003  # HTTP 429, with Retry-After
 
 
 class RpcError(Exception):

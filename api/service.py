@@ -29,10 +29,14 @@ SLICE_S = 1.0  # how long a wait may last before it looks whether the server is 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One JSON-RPC call. ``deadline_s`` (monotonic) belongs to the whole HTTP request, so a batch shares it."""
+    """One JSON-RPC call. ``deadline_s`` (monotonic) belongs to the whole HTTP request, so a batch shares it.
+
+    ``command_ids``: of what it sent, for the audit log.
+    """
 
     deadline_s: float
     notification: bool
+    command_ids: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +106,7 @@ class Service:
         if check is not None and not self._known(params.command_id):
             check()
         identity = CommandId(params.command_id or uuid4().hex)
+        call.command_ids.append(identity)
         try:
             self.commands.send(method, arguments, identity)
             log.info("command sent", action="command_sent", method=method, command_id=identity)

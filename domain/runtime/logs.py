@@ -30,6 +30,7 @@ ACTIONS: Final = frozenset(
         "damaged_set_aside",
         "export_failed",
         "export_refused",
+        "limits_alone",
         "machine_performance",
         "metrics_off",
         "performance",

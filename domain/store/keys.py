@@ -22,6 +22,7 @@ DAY_MS = 24 * 60 * MINUTE_MS
 SIGNATURE_TTL_MS = 5 * MINUTE_MS  # a blockhash lives about 80 s, so a signature cannot come back after that
 FAREWELL_TTL_MS = 5 * MINUTE_MS  # how long a lost reply to a deleting commit may be asked for again
 REVIVAL_TTL_MS = MINUTE_MS
+RATE_LIMITS = "limits"  # the web server's rate limits; the library `limits` writes them
 COMMAND_TTL_MS = DAY_MS  # an answered command can be asked about for a day
 
 
@@ -93,6 +94,7 @@ FAMILIES: tuple[Family, ...] = (
     _family("lease:{}", "string", Life.TTL, "holder's token of a singleton: supervisor, spiller"),
     _family("heartbeat", "hash", Life.PERMANENT, "sweep, chain -> JSON of what the supervisor did and saw last"),
     _family("metrics-targets", "zset", Life.PERMANENT, "JSON of a metrics address -> Redis ms until which it is kept"),
+    _family(f"{RATE_LIMITS}:{{}}", "string", Life.TTL, "calls of a key or address in the current minute"),
     _family("core-reserved", "hash", Life.PERMANENT, "reservation id -> lamports of the core wallet"),
 )
 
