@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from threading import Semaphore
+from typing import cast
 
 from flask import Flask, Response, jsonify, request
 from flask.json.provider import DefaultJSONProvider
 from werkzeug.exceptions import HTTPException
 
 from api import health, metrics
+from api.direct import DirectRpc
 from api.errors import RpcCode, RpcError
 from api.live import routes as live
 from api.ports import Commands, Store
-from api.rpc import install
+from api.rpc import StrictSite, install
 from api.security import door as security
 from api.security.door import RPC_PATH
 from api.service import Service
@@ -38,11 +40,15 @@ def create_app(settings: Settings, store: Store, commands: Commands, clock: Cloc
     app.extensions[SERVICE] = service
     door = security.build_door(settings)
     security.install(app, settings, door)
-    install(service, door).init_app(app)
+    jsonrpc = install(service, door)
+    jsonrpc.init_app(app)
     live.install(app, service)
     health.install(app, service)
     metrics.install(app, service)
     app.register_error_handler(HTTPException, _http_error)
+    site = cast("StrictSite", jsonrpc.get_jsonrpc_site())
+    direct = DirectRpc(app.wsgi_app, site, door, settings, app.extensions[metrics.REQUESTS])
+    app.wsgi_app = direct  # type: ignore[method-assign]  # the place that Flask names for this
     return app
 
 

@@ -22,13 +22,14 @@ from domain.runtime.metrics import ProcessMetrics
 from domain.runtime.tallies import MICROSECONDS, Tallies
 from domain.store.errors import StoreError
 
+REQUESTS: Final = "frt.requests"  # the key of the Tallies of requests, by route and status
 METRICS: Final = "frt.metrics"  # the key of the ProcessMetrics in ``app.extensions``
 BOUNDS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
 def install(app: Flask, service: Service) -> None:
     """The routes, and a measurement of every request."""
-    tallies = Tallies()  # route, status
+    tallies = app.extensions[REQUESTS] = Tallies()  # route, status
 
     def began() -> None:
         g.began = perf_counter()

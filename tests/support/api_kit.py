@@ -76,7 +76,9 @@ def request(method: str, params: Any = None, **extra: Any) -> dict[str, Any]:
 
 
 def make_api(client: redis.Redis, **overrides: Any) -> Api:
-    settings = load({}, overrides={"request_timeout_s": 0.05, "read_cache_ms": 0, "audit_log": "off", **overrides})
+    quiet = {"request_timeout_s": 0.05, "read_cache_ms": 0, "audit_log": "off"}
+    unlimited = {"rate_limit_reads": 0, "rate_limit_changes": 0}  # they would count in another Redis than the client's
+    settings = load({}, overrides={**quiet, **unlimited, **overrides})
     store = RedisStore(client, prefix=settings.redis_prefix)
     commands = Commands(store, Publisher(create_celery(settings), settings.redis_prefix))
     app = create_app(settings, store, commands)
