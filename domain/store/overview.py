@@ -1,4 +1,4 @@
-"""Everything an operator looks at, in three round trips: for metrics, health, the live page and a run's own view."""
+"""Everything an operator looks at, in a few round trips: for metrics, health, the live page and a run's own view."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from domain.store.edge import Part
 from domain.store.histogram import by_key
 from domain.store.keys import QUEUES
 from domain.thread import ThreadKind, ThreadStatus
+
+THREADS_AT_ONCE = 250  # counted by one call, which keeps Redis for less than a millisecond
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,14 +192,17 @@ class OverviewStore(Part):
         return [("HGETALL", self._keys.counters(name)) for name in (*PLAIN, *HISTOGRAMS)]
 
     def _groups(self, threads: list[str]) -> tuple[ThreadGroup, ...]:
-        if not threads:
-            return ()
-        flat = self._edge.script("count_threads", [self._keys.chain(thread) for thread in threads], [])
+        counted: dict[str, int] = {}
+        for start in range(0, len(threads), THREADS_AT_ONCE):
+            chains = [self._keys.chain(thread) for thread in threads[start : start + THREADS_AT_ONCE]]
+            flat = self._edge.script("count_threads", chains, [])
+            for group, count in zip(flat[::2], flat[1::2], strict=True):
+                counted[group] = counted.get(group, 0) + int(count)
         found = []
-        for group, count in zip(flat[::2], flat[1::2], strict=True):
+        for group, count in counted.items():
             pool, kind, status = group.split("|")
             found.append(
-                ThreadGroup(pool_id=PoolId(pool), kind=ThreadKind(kind), status=ThreadStatus(status), count=int(count))
+                ThreadGroup(pool_id=PoolId(pool), kind=ThreadKind(kind), status=ThreadStatus(status), count=count)
             )
         return tuple(sorted(found, key=lambda each: (each.pool_id, each.kind, each.status)))
 
