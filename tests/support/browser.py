@@ -103,15 +103,14 @@ class Page:
             raise ScriptError(found["exceptionDetails"])
         return found["result"].get("value")
 
-    def until(self, script: str, what: str, timeout_s: float = DEADLINE_S) -> Any:
-        """Wait until the expression is true; its value."""
+    def until(self, script: str, what: str, timeout_s: float = DEADLINE_S) -> None:
+        """Wait until the expression is true."""
         deadline = time.monotonic() + timeout_s
-        while not (found := self.run(script)):
+        while not self.run(f"!!({script})"):  # a node has no value here
             text = self.run("document.body.innerText.slice(0, 1500)") if time.monotonic() > deadline else ""
             assert time.monotonic() <= deadline, f"not in {timeout_s} s: {what}\n{text}\n{self.problems}"
             with contextlib.suppress(TimeoutError):
                 self._receive(0.05)
-        return found
 
     def click(self, script: str) -> None:
         """A real click of the mouse in the middle of the element that the expression names."""
