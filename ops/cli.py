@@ -7,7 +7,7 @@ import sys
 import typer
 
 from domain.errors import StressError
-from ops.commands import bench_echo, calls, chaos, checks, program, run, services
+from ops.commands import api_check, bench_echo, calls, chaos, checks, keys, program, run, services
 
 app = typer.Typer(
     name="frt",
@@ -30,10 +30,12 @@ app.command("localnet", context_settings=PASS_ON)(services.localnet)
 app.add_typer(program.app, name="program", help="The on-chain program of the local chain.")
 app.add_typer(bench, name="bench", help="Benchmarks.")
 bench.add_typer(bench_echo.app, name="echo", help="WebSocket echo servers, and a client that measures any of them.")
+app.add_typer(keys.app, name="keys", help="The key that seals the wallets' keys.")
 app.command("doctor")(checks.doctor)
 app.command("config")(checks.config)
 app.command("status")(calls.status)
 app.command("call")(calls.call)
+app.command("api-check")(api_check.api_check)
 app.command("test", context_settings=PASS_ON)(checks.test)
 app.command("lint")(checks.lint)
 app.command("types")(checks.types)

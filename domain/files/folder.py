@@ -208,17 +208,25 @@ class DataFolder:
         folders = (self.path / BACKUPS).glob("????-??-??") if (self.path / BACKUPS).exists() else ()
         return sorted(folders)
 
-    def rewrite(self, change: Callable[[str, Document], Document]) -> None:
-        """Write the newest whole export again as ``change(name, document)`` makes it, and every daily copy."""
-        export = self.load()
+    def rewrite(self, change: Callable[[dict[str, Document]], dict[str, Document]]) -> int:
+        """Write the newest whole export again as ``change`` makes it, and every daily copy; how many there were.
+
+        Raises DamagedFile before anything is written when the export or a copy cannot be read.
+        """
+        export, copies = self.load(), {folder: self._copy(folder) for folder in self.daily_copies()}
         if export is not None:
-            changed = {name: change(name, document) for name, document in export.documents.items()}
-            self.save(export.header, changed)
-        for folder in self.daily_copies():
-            for name in NAMES:
-                document = read_document(folder / f"{name}.json")
-                if document is not None:
-                    write_atomic(folder / f"{name}.json", to_bytes(change(name, document)))
+            self.save(export.header, change(dict(export.documents)))
+        for folder, documents in copies.items():
+            for name, document in change(documents).items():
+                write_atomic(folder / f"{name}.json", to_bytes(document))
+        return len(copies) + (export is not None)
+
+    def _copy(self, folder: Path) -> dict[str, Document]:
+        documents = {name: read_document(folder / f"{name}.json") for name in NAMES}
+        found = {name: document for name, document in documents.items() if document is not None}
+        if len(found) < len(documents):
+            raise DamagedFile(f"{folder} lacks {', '.join(sorted(documents.keys() - found.keys()))}")
+        return found
 
 
 def day_of(at_ms: int) -> date:
