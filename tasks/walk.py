@@ -9,12 +9,14 @@ from collections.abc import Callable
 from time import monotonic
 from uuid import uuid4
 
+import orjson
 import structlog
 
 from domain.chain.gateway import ChainUnreachableError
 from domain.chains import Begun, Committed, Refusal, Refused
 from domain.faults import Fault
 from domain.ids import ChainId
+from domain.thread import ThreadStatus
 from tasks.draft import Draft
 from tasks.runtime import Runtime
 
@@ -74,9 +76,17 @@ def finish(cycle: Cycle, draft: Draft) -> Refusal | None:
         )
     result = runtime.store.commit(draft.commit(begun, following))
     if isinstance(result, Refused):
-        log.info("commit_refused", action="commit_refused", chain=begun.chain_id, reason=result.reason.value)
-        return result.reason
+        reason, operations = result.reason, [intent.operation_id for intent in draft.new]
+        log.info(
+            "commit_refused",
+            action="commit_refused",
+            chain=begun.chain_id,
+            reason=reason.value,
+            operations=operations,
+        )
+        return reason
     _report_broken_marks(runtime, begun, result)
+    _log_what_is_wrong(begun, draft)
     _submit(runtime, begun, draft)
     return None
 
@@ -94,6 +104,31 @@ def _report_broken_marks(runtime: Runtime, begun: Begun, result: Committed) -> N
         )
         runtime.store.add_faults([fault.to_text()])
         runtime.store.add_counts([("faults", fault.check, 1)])
+        _log_fault(fault)
+
+
+def _log_what_is_wrong(begun: Begun, draft: Draft) -> None:
+    """After the commit: what was not written did not happen."""
+    for fault in draft.faults:
+        _log_fault(fault)
+    if draft.status is ThreadStatus.ERROR:
+        reason = orjson.loads(draft.state).get("stop_reason", "")
+        log.warning("thread_failed", action="thread_failed", chain=begun.chain_id, reason=reason)
+
+
+def _log_fault(fault: Fault) -> None:
+    """The evidence stays in the record (get_faults): it may be long."""
+    log.error(
+        "fault_found",
+        action="fault_found",
+        check=fault.check,
+        text=fault.message,
+        chain=fault.chain_id,
+        pool_id=fault.pool_id,
+        operation=fault.operation_id,
+        signature=fault.signature,
+        slot=fault.slot,
+    )
 
 
 def _submit(runtime: Runtime, begun: Begun, draft: Draft) -> None:
@@ -102,4 +137,10 @@ def _submit(runtime: Runtime, begun: Begun, draft: Draft) -> None:
         runtime.chain.submit(sending)
     except ChainUnreachableError as error:
         # The intents are stored: the next cycle looks for them and sends the same bytes.
-        log.info("submit_failed", action="submit_failed", chain=begun.chain_id, error=str(error))
+        log.info(
+            "submit_failed",
+            action="submit_failed",
+            chain=begun.chain_id,
+            operations=[intent.operation_id for intent in sending],
+            error=str(error),
+        )

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import structlog
+
 from domain.chain.gateway import ChainUnreachableError, Want
 from domain.contract_errors import error_name
 from domain.errors import CommandCode, CommandError
@@ -17,7 +19,7 @@ from domain.expiry import Expired, Landed, Pending, resolve
 from domain.facts import Observation, Receipt
 from domain.ids import Address, CommandId
 from domain.operations import Intent, Operation, Outcome
-from domain.settle import settle_payment
+from tasks.control.trades import settle_command
 from tasks.draft import Draft, open_intents, operation_id
 from tasks.walk import Cycle
 
@@ -98,7 +100,7 @@ class Command:
     def _book(self, intent: Intent, receipt: Receipt) -> None:
         self.receipt = receipt
         self.progress.last_slot = receipt.slot
-        settlement = settle_payment(intent, receipt, None).booked_for(intent)
+        settlement = settle_command(self.runtime, intent, receipt).booked_for(intent)
         self.draft.add_faults(settlement.faults)
         self.draft.note(
             "settled",
@@ -137,6 +139,22 @@ class Command:
         self.progress.operation_number = number
         self.draft.add_intent(intent, operation, now_ms)
 
+    def reserve(self, lamports: int, seen: Observation) -> None:
+        """Set lamports of the core wallet aside until the command ends; the same again changes nothing.
+
+        Raises CommandError CORE_WALLET_SHORT with what is needed and had, before anything is sent.
+        """
+        store, core = self.runtime.store, self.core
+        had = seen.lamports(core)
+        if lamports <= had and store.reserve_core(self.begun.chain_id, lamports, had):
+            return
+        others = sum(held for name, held in store.core_reservations().items() if name != self.begun.chain_id)
+        raise CommandError(
+            CommandCode.CORE_WALLET_SHORT,
+            f"the core wallet {core} holds {had} lamports, of which {others} are reserved; {lamports} are needed",
+            {"core_wallet": core, "needed": lamports, "had": had, "reserved": others},
+        )
+
     def landed(self) -> Receipt | None:
         """The transaction of this step: its receipt when it succeeded, None when it is to be sent again.
 
@@ -173,6 +191,7 @@ class Command:
         self._end({"error": {"code": int(error.code), "message": str(error), "data": error.data}})
 
     def _end(self, document: dict[str, Any]) -> None:
+        self.runtime.store.release_core(self.begun.chain_id)
         self.draft.answer = (self.command_id, json.dumps(document, separators=(",", ":")))
         self.draft.next_ms = None
 
@@ -184,6 +203,7 @@ def command_cycle(cycle: Cycle) -> Draft:
     from tasks.control.methods import HANDLERS
 
     command = Command(cycle)
+    structlog.contextvars.bind_contextvars(method=command.method)  # the task's end clears it
     if cycle.runtime.store.command_answer(command.command_id) is not None:
         command.hand_over()  # answered already: this is a redelivery
     else:

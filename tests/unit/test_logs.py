@@ -152,3 +152,42 @@ def actions_of(tree: ast.AST) -> Iterator[str]:
             for keyword in node.keywords:
                 if keyword.arg == "action" and isinstance(keyword.value, ast.Constant):
                     yield str(keyword.value.value)
+
+
+def test_every_line_names_the_process() -> None:
+    stream = io.StringIO()
+    configure_logging(load({}, overrides={"log_format": "json"}), stream, process="cycle-1")
+    structlog.get_logger().info("own")
+    logging.getLogger("library").warning("foreign")
+    assert [line["process"] for line in lines(stream)] == ["cycle-1", "cycle-1"]
+
+
+def test_in_the_journal_every_line_begins_with_its_priority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with (tmp_path / "journal").open("w+") as journal, (tmp_path / "else").open("w+") as elsewhere:
+        found = (tmp_path / "journal").stat()
+        monkeypatch.setenv("JOURNAL_STREAM", f"{found.st_dev}:{found.st_ino}")
+        settings = load({}, overrides={"log_format": "json"})
+        for stream in (journal, elsewhere):
+            configure_logging(settings, stream)
+            structlog.get_logger().info("said")
+            logging.getLogger("library").warning("two\nlines")
+            structlog.get_logger().error("wrong")
+    prefixes = [line[:3] for line in (tmp_path / "journal").read_text().splitlines()]
+    assert prefixes == ["<6>", "<4>", "<3>"]
+    assert all(line.startswith("{") for line in (tmp_path / "else").read_text().splitlines())
+
+
+def test_a_trace_in_the_journal_keeps_its_priority_on_every_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (tmp_path / "journal").open("w+") as journal:
+        found = (tmp_path / "journal").stat()
+        monkeypatch.setenv("JOURNAL_STREAM", f"{found.st_dev}:{found.st_ino}")
+        configure_logging(load({}, overrides={"log_format": "console"}), journal)
+        try:
+            int("x")
+        except ValueError:
+            structlog.get_logger().exception("failed", action="request_failed")
+    rows = (tmp_path / "journal").read_text().splitlines()
+    assert len(rows) > 3
+    assert all(row.startswith("<3>") for row in rows)
