@@ -29,6 +29,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--ready-file", type=Path, help="where to write the addresses once both ports answer")
     parser.add_argument("--airdrop-cap-sol", type=int, help="largest single airdrop")
     parser.add_argument("--max-transactions", type=int, default=usual.max_transactions, help="history kept")
+    parser.add_argument("--state", type=Path, help="file that keeps the chain: read when it is there, then kept up")
     return parser
 
 

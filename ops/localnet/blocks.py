@@ -45,12 +45,14 @@ class Block:
 
 
 class Blocks:
-    """Append-only table of the recent blocks; heights are consecutive, slots may skip."""
+    """Table of the recent blocks; heights are consecutive, slots may skip. What is confirmed is never dropped."""
 
     def __init__(self, *, seed: int, unix_timestamp: int, confirmed_lag: int, finalized_lag: int) -> None:
         self._lags = {PROCESSED: 0, CONFIRMED: confirmed_lag, FINALIZED: finalized_lag}
         self._kept = finalized_lag + KEPT_BLOCKS_BEYOND_FINALIZED
         self._seed = seed
+        #: Counts forks and restarts: what comes after one has other blockhashes than what was there before.
+        self.branch = 0
         self.genesis_hash = self._hash(b"genesis", 0)
         genesis = Block(
             slot=0,
@@ -70,6 +72,8 @@ class Blocks:
 
     def _hash(self, previous: bytes, height: int) -> Hash:
         text = b"frt-localnet|%d|%d|" % (self._seed, height)
+        if self.branch:
+            text += b"%d|" % self.branch
         return Hash(hashlib.sha256(text + previous).digest())
 
     def append(self, *, slot: int, unix_timestamp: int, end_seq: int, min_unit_price: int | None) -> Block:
@@ -89,18 +93,62 @@ class Blocks:
         self._height_at[slot] = height
         self.slot_hashes.appendleft((slot, block.blockhash))
         self.tip = block
-        self._standing = {level: self.back(lag) for level, lag in self._lags.items()}
+        self._stand()
         forgotten = self._by_height.pop(height - self._kept, None)
         if forgotten is not None:
             del self._height_of[forgotten.blockhash]
             del self._height_at[forgotten.slot]
         return block
 
+    def _stand(self) -> None:
+        """No commitment but processed ever goes back."""
+        standing = {level: self.back(lag) for level, lag in self._lags.items()}
+        for level, block in standing.items():
+            if level == PROCESSED or block.height > self._standing[level].height:
+                self._standing[level] = block
+
+    def drop(self, count: int) -> list[Block]:
+        """Forget the newest blocks, ``count`` of them but none that is confirmed; newest first."""
+        count = min(count, self.tip.height - self._standing[CONFIRMED].height)
+        dropped = []
+        for _ in range(count):
+            block = self.tip
+            del self._by_height[block.height]
+            del self._height_of[block.blockhash]
+            del self._height_at[block.slot]
+            self.slot_hashes.popleft()
+            self.tip = self._by_height[block.height - 1]
+            dropped.append(block)
+        if dropped:
+            self.branch += 1
+            self._stand()
+        return dropped
+
+    def restore(self, blocks: list[Block], branch: int) -> None:
+        """Put back the blocks of a saved chain, oldest first; the newest is confirmed."""
+        self.branch = branch
+        self._by_height = {block.height: block for block in blocks}
+        self._height_of = {block.blockhash: block.height for block in blocks}
+        self._height_at = {block.slot: block.height for block in blocks}
+        self.tip = blocks[-1]
+        self.slot_hashes = deque(((b.slot, b.blockhash) for b in reversed(blocks)), maxlen=SLOT_HASHES)
+        self._standing = {level: self.back(lag) for level, lag in self._lags.items()} | {CONFIRMED: self.tip}
+
+    def kept(self) -> list[Block]:
+        """Every block that is kept up to the confirmed one, oldest first."""
+        newest = self._standing[CONFIRMED].height
+        return [block for height, block in sorted(self._by_height.items()) if height <= newest]
+
+    def since(self, height: int) -> list[Block]:
+        """The confirmed blocks above ``height``, oldest first."""
+        return [self._by_height[number] for number in range(height + 1, self._standing[CONFIRMED].height + 1)]
+
     def at(self, commitment: str, endpoint_lag: int = 0) -> Block:
         """The block that reads at `commitment` answer from, `endpoint_lag` blocks behind."""
         if not endpoint_lag:
             return self._standing[commitment]
-        return self.back(self._lags[commitment] + endpoint_lag)
+        behind = self.tip.height - self._standing[commitment].height
+        return self.back(behind + endpoint_lag)
 
     def back(self, count: int) -> Block:
         """The block `count` blocks before the tip, or the oldest that is kept."""

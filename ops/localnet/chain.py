@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from random import Random
 
 from solders.account import Account
@@ -18,12 +19,22 @@ from solders.signature import Signature
 from solders.system_program import TransferParams, transfer
 from solders.transaction import VersionedTransaction
 
-from ops.localnet.blocks import PROCESSED, Block, Blocks
+from ops.localnet.blocks import CONFIRMED, PROCESSED, Block, Blocks
 from ops.localnet.faults import Faults
 from ops.localnet.fees import unit_price
-from ops.localnet.history import History
+from ops.localnet.history import History, TxRecord
 from ops.localnet.machine import Bank, Machine
 from ops.localnet.settings import LocalnetSettings
+from ops.localnet.state import (
+    StateLog,
+    account_row,
+    block_row,
+    head,
+    queue_row,
+    read_image,
+    transaction_row,
+    write_whole,
+)
 from ops.localnet.versions import SYSTEM_PROGRAM
 
 LAMPORTS_PER_SOL = 1_000_000_000
@@ -42,6 +53,8 @@ class Counts:
     #: Never landed: blockhash unknown or expired, payer unable to pay, or loading impossible.
     dropped: int = 0
     duplicates: int = 0
+    #: Landed in a block that a fork dropped.
+    forked: int = 0
 
 
 @dataclass(slots=True)
@@ -58,6 +71,11 @@ class _Queue:
     #: Transactions that a fault holds back, by the height of the block they land in.
     held: dict[int, list[Pending]] = field(default_factory=dict)
     signatures: set[bytes] = field(default_factory=set)
+
+
+def _addresses(record: TxRecord) -> list[Pubkey]:
+    keys = VersionedTransaction.from_bytes(record.raw).message.account_keys
+    return [*keys, *map(Pubkey, record.loaded_writable), *map(Pubkey, record.loaded_readonly)]
 
 
 class Chain:
@@ -83,7 +101,16 @@ class Chain:
         self._listeners: list[Callable[[], None]] = []
         self._faucet = Keypair.from_seed(bytes(self.blocks.genesis_hash))
         self._airdrops = 0
+        self._fork_slots = 0
+        self._loads = 0
+        self._log: StateLog | None = None
+        self._logged = self._logged_seq = 0
         self._genesis()
+        if settings.state is not None:
+            if settings.state.exists():
+                self.load(settings.state)
+            self._log = StateLog(settings.state)
+            self._log.begin(self._rows())
 
     def _genesis(self) -> None:
         settings, bank = self.settings, self._bank(self.blocks.tip)
@@ -146,8 +173,12 @@ class Chain:
 
         Until the last step every read still answers from the block before: new states carry the new slot's number.
         """
+        loads, dropped = self._loads, self.blocks.tip.slot
+        self._drop(max(self._fork_slots, self.faults.forked_slots()))
+        self._fork_slots = 0
         tip = self.blocks.tip
-        slot = tip.slot + 1 + self.faults.skipped_slots()
+        # The slots of dropped blocks do not come again.
+        slot = max(tip.slot, dropped) + 1 + self.faults.skipped_slots()
         # Two blocks in one second of wall time share a timestamp; time never runs backwards.
         time = max(self._now(), tip.unix_timestamp)
         batch = self._queue.ready + self._queue.held.pop(tip.height + 1, [])
@@ -162,12 +193,15 @@ class Chain:
             if price is not None:
                 prices.append(price)
             yield
+            if self._loads != loads:
+                return  # another chain was loaded in the midst of this slot
         self.blocks.append(
             slot=slot,
             unix_timestamp=time,
             end_seq=self.history.end_seq,
             min_unit_price=min(prices, default=None),
         )
+        self._keep()
         self.history.tidy()
         for listener in self._listeners:
             listener()
@@ -189,6 +223,104 @@ class Chain:
         self.counts.landed += 1
         self.counts.failed += executed.record.err is not None
         return unit_price(tx, executed.fee_lamports)
+
+    def fork(self, slots: int) -> None:
+        """Drop so many of the newest blocks that are not confirmed, before the next slot."""
+        self._fork_slots = slots
+
+    def _drop(self, slots: int) -> None:
+        """Accounts, index and blockhashes as they were; what had landed may land again, or is forgotten."""
+        dropped = self.blocks.drop(slots) if slots else []
+        if not dropped:
+            return
+        tip = self.blocks.tip
+        for key, account in self.accounts.drop_after(tip.slot):
+            self.machine.put_back(key, account)
+        again = []
+        for record in self.history.drop_from(tip.end_seq):
+            self.counts.landed -= 1
+            self.counts.failed -= record.err is not None
+            self.counts.forked += 1
+            if self.faults.relands() and record.signature not in self._queue.signatures:
+                self._queue.signatures.add(record.signature)
+                again.append(Pending(VersionedTransaction.from_bytes(record.raw), record.raw))
+        self._queue.ready = again + self._queue.ready
+
+    def save(self, path: Path) -> int:
+        """Write the chain up to its confirmed block; that block's slot. OSError."""
+        write_whole(path, self._rows())
+        return self.blocks.at(CONFIRMED).slot
+
+    def load(self, path: Path) -> int:
+        """Go on from a saved chain of the same program and seed; the slot it stands at. StateError, OSError."""
+        image = read_image(path, self.settings)
+        self._loads += 1
+        self.machine = Machine()
+        self.accounts = self.machine.accounts
+        self.history = History(self.settings.max_transactions)
+        self._queue = _Queue()
+        self._fork_slots = 0
+        self._airdrops, self._clock_offset_s = image.airdrops, image.clock_offset_s
+        if self.settings.program is not None:
+            self.machine.add_program(Pubkey.from_string(self.settings.program_id), self.settings.program)
+        self.blocks.restore(image.blocks, image.restarts + 1)
+        oldest = self.blocks.oldest_read_slot()
+        for key, slot, account in image.accounts:
+            self.machine.put_back(key, account)
+            self.accounts.put(key, slot, account, oldest)
+        tip = self.blocks.tip
+        self.accounts.changed_until(tip.slot)
+        self.history.restore(((record, _addresses(record)) for record in image.transactions), image.first_seq)
+        self.machine.enter_slot(tip.slot, tip.unix_timestamp, self.blocks.slot_hashes)
+        for raw in image.queue:
+            self.submit(VersionedTransaction.from_bytes(raw), raw)
+        if self._log is not None:
+            self._log.begin(self._rows())
+        return tip.slot
+
+    def sync(self) -> None:
+        """What is logged, to the disk; for another thread than the one that ends slots."""
+        if self._log is not None:
+            self._log.sync()
+
+    def close(self) -> None:
+        """The queue goes into the file, too: nothing that was taken is lost by a clean end."""
+        if self._log is not None:
+            self._log.begin(self._rows())
+            self._log.close()
+            self._log = None
+
+    def _keep(self) -> None:
+        """Log what became confirmed with this block, before anybody reads it so."""
+        confirmed = self.blocks.at(CONFIRMED)
+        changed = self.accounts.changed_until(confirmed.slot)
+        if self._log is None:
+            return
+        rows = [account_row(key, slot, account) for key, slot, account in changed]
+        rows += [transaction_row(record) for record in self.history.stored(self._logged_seq, confirmed.end_seq)]
+        rows += [block_row(block, self._airdrops, self._clock_offset_s) for block in self.blocks.since(self._logged)]
+        self._logged, self._logged_seq = confirmed.height, confirmed.end_seq
+        self._log.append(iter(rows))
+
+    def _rows(self) -> Iterator[bytes]:
+        """The whole chain up to its confirmed block."""
+        confirmed, history = self.blocks.at(CONFIRMED), self.history
+        self._logged, self._logged_seq = confirmed.height, confirmed.end_seq
+        yield head(
+            self.settings,
+            first_seq=history.first_seq,
+            airdrops=self._airdrops,
+            clock_offset_s=self._clock_offset_s,
+            restarts=self.blocks.branch,
+        )
+        for key, slot, account in self.accounts.written(confirmed.slot):
+            yield account_row(key, slot, account)
+        for record in history.stored(history.first_seq, confirmed.end_seq):
+            yield transaction_row(record)
+        for block in self.blocks.kept():
+            yield block_row(block, self._airdrops, self._clock_offset_s)
+        held = [pending for batch in self._queue.held.values() for pending in batch]
+        yield queue_row([pending.raw for pending in self._queue.ready + held])
 
     def airdrop(self, to: Pubkey, lamports: int) -> Signature:
         """Queue a transfer from the faucet, an ordinary transaction."""

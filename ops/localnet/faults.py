@@ -32,6 +32,9 @@ FIELDS: dict[str, dict[str, tuple[int, int]]] = {
     # A block is preceded by 1..max slots without one.
     "skipped_slots": {"probability": _PROBABILITY, "max": (1, 1_000)},
     "reordered_batches": {"probability": _PROBABILITY},
+    # Before a block the newest 1..slots that are not confirmed are dropped; each of their transactions lands again
+    # in the next block with the probability `relanding`, or is forgotten.
+    "fork": {"probability": _PROBABILITY, "slots": (1, 32), "relanding": _PROBABILITY},
     # Reads through the path /lag answer from this many blocks behind.
     "lagging_endpoint": {"slots": (0, MAX_ENDPOINT_LAG_BLOCKS)},
 }
@@ -39,6 +42,7 @@ _DEFAULTS: dict[str, dict[str, float]] = {
     "late_landing": {"max_blocks": BLOCKHASH_LIFE_BLOCKS},
     "early_expiry": {"blocks": 0},
     "skipped_slots": {"max": 1},
+    "fork": {"slots": 1, "relanding": 0.5},
 }
 
 
@@ -71,7 +75,7 @@ def _read_fault(name: str, given: Any) -> dict[str, float]:
     for field, value in given.items():
         if field not in fields:
             raise UnknownFaultError(f"unknown field `{name}.{field}`")
-        kinds = (int, float) if field == "probability" else (int,)
+        kinds = (int, float) if fields[field] is _PROBABILITY else (int,)
         low, high = fields[field]
         if isinstance(value, bool) or not isinstance(value, kinds) or not low <= value <= high:
             raise UnknownFaultError(f"`{name}.{field}` must be a number from {low} to {high}")
@@ -172,6 +176,17 @@ class Faults:
         if not self._hits("skipped_slots"):
             return 0
         return self._random("skipped_slots").randint(1, int(self._on["skipped_slots"]["max"]))
+
+    def forked_slots(self) -> int:
+        """How many of the newest blocks are dropped before the next one."""
+        if not self._hits("fork"):
+            return 0
+        return self._random("fork").randint(1, int(self._on["fork"]["slots"]))
+
+    def relands(self) -> bool:
+        """Whether a transaction of a dropped block is still known to whoever makes the next one."""
+        chance = self._on.get("fork", _DEFAULTS["fork"])["relanding"]
+        return self._random("fork").random() < chance
 
     def endpoint_lag_blocks(self) -> int:
         """How far reads through /lag stand behind."""

@@ -165,6 +165,33 @@ class History:
         for seq in islice(reversed(entries[max(start, stop - limit) : stop]), limit):
             yield self.record(seq)
 
+    def drop_from(self, seq: int) -> list[TxRecord]:
+        """Forget every transaction from ``seq`` on, oldest first: their blocks are gone."""
+        dropped = [self.record(number) for number in range(seq, self.end_seq)]
+        for record in dropped:
+            del self._seq_of[record.signature]
+        del self._records[seq - self._first_seq :]
+        for entries in self._by_address.values():
+            while entries and entries[-1] >= seq:
+                entries.pop()
+        return dropped
+
+    def restore(self, records: Iterable[tuple[TxRecord, Iterable[Pubkey]]], first_seq: int) -> None:
+        """Put a saved chain's transactions back, oldest first."""
+        self._first_seq = self._packed_until = first_seq
+        for record, addresses in records:
+            self.add(record, addresses)
+        if first_seq and self._records:
+            self.first_kept_slot = self.record(first_seq).slot
+
+    def stored(self, start: int, stop: int) -> Iterator[TxRecord | bytes]:
+        """Transactions with start <= seq < stop as they are kept: packed or not."""
+        yield from self._records[max(0, start - self._first_seq) : stop - self._first_seq]
+
+    @property
+    def first_seq(self) -> int:
+        return self._first_seq
+
     def tidy(self) -> None:
         """Pack what has become old and forget what exceeds the cap; cheap, called once per block."""
         behind = self.end_seq - UNPACKED_RECORDS

@@ -78,6 +78,10 @@ class Machine:
         self._svm.set_account(key, account)
         self.accounts.put(key, bank.slot, account, bank.oldest_read_slot)
 
+    def put_back(self, key: Pubkey, account: Account | None) -> None:
+        """Give the machine an account as ``accounts`` has it by now."""
+        self._svm.set_account(key, account or _NO_ACCOUNT)
+
     def add_program(self, program_id: Pubkey, file: Path) -> None:
         """Load a program under the upgradeable loader."""
         self._svm.add_program_from_file(program_id, file)

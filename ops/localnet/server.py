@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import signal
@@ -24,6 +25,8 @@ from ops.localnet.settings import LocalnetSettings
 #: A timer that is later than this many slots starts afresh instead of racing through them.
 _MAX_CATCH_UP_SLOTS = 5
 _STEP_S = 0.004
+#: How much of the chain a machine that loses its power may lose.
+_SYNC_S = 1.0
 
 
 class SlotTimer:
@@ -100,9 +103,13 @@ async def _serve(settings: LocalnetSettings) -> None:
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
         _announce(settings, *ports)
-        await stop.wait()
+        while not stop.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), _SYNC_S)
+            await asyncio.to_thread(chain.sync)
         timer.cancel()
         http.close()
+        chain.close()
 
 
 def run(settings: LocalnetSettings) -> None:

@@ -40,6 +40,8 @@ class LocalnetSettings:
     airdrop_cap_sol: int | None = None
     #: Older transactions are forgotten past this many.
     max_transactions: int = 2_000_000
+    #: Where the chain is kept: read at the start when it is there, written as slots are confirmed.
+    state: Path | None = None
     #: As on a validator (--rpc-max-request-body-size): larger bodies get 413.
     max_body_bytes: int = 50 * 1024
 

@@ -55,6 +55,8 @@ class AccountVersions:
         # Insertion-ordered sets: an answer lists accounts in the order in which they appeared, on every run.
         self._by_owner: dict[Pubkey, dict[Pubkey, None]] = {}
         self._by_token_owner: dict[Pubkey, dict[Pubkey, None]] = {}
+        #: Which accounts each recent slot changed, until ``settle``.
+        self._changed: dict[int, dict[Pubkey, None]] = {}
 
     def _loaded(self, key: Pubkey) -> AccountState:
         account = self._load(key)
@@ -86,6 +88,7 @@ class AccountVersions:
         """Store the state that `slot` gave the account; drop what no read can reach."""
         state = ABSENT if account is None else AccountState(account)
         chain = self._chains.setdefault(key, [])
+        self._changed.setdefault(slot, {})[key] = None
         if not chain or chain[-1][1].owner != state.owner or state.token is not None:
             self._index(key, state)
         if chain and chain[-1][0] == slot:
@@ -106,6 +109,33 @@ class AccountVersions:
         self._by_owner.setdefault(owner, {})[key] = None
         if state.token is not None:
             self._by_token_owner.setdefault(state.token.owner, {})[key] = None
+
+    def changed_until(self, slot: int) -> list[tuple[Pubkey, int, Account | None]]:
+        """What the slots up to ``slot`` changed, and forget that they did: they are never dropped."""
+        found = []
+        for at in sorted(at for at in self._changed if at <= slot):
+            found += [(key, at, self.at(key, at).account) for key in self._changed.pop(at)]
+        return found
+
+    def drop_after(self, slot: int) -> list[tuple[Pubkey, Account | None]]:
+        """Forget every state that a later slot brought; the accounts it had changed, as they are again."""
+        undone: dict[Pubkey, None] = {}
+        for at in [at for at in self._changed if at > slot]:
+            undone |= self._changed.pop(at)
+        back = []
+        for key in undone:
+            chain = self._chains[key]
+            while len(chain) > 1 and chain[-1][0] > slot:
+                chain.pop()
+            back.append((key, chain[-1][1].account))
+        return back
+
+    def written(self, slot: int) -> Iterator[tuple[Pubkey, int, Account | None]]:
+        """Every account that some slot up to ``slot`` changed, with all its kept states, oldest first."""
+        for key, chain in self._chains.items():
+            for at, state in chain:
+                if BEFORE_ALL_SLOTS < at <= slot:
+                    yield key, at, state.account
 
     def owned_by(self, program: Pubkey, slot: int) -> Iterator[tuple[Pubkey, AccountState]]:
         """Accounts that `program` owned at the end of `slot`; the system program's are not listed."""

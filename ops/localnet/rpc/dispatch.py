@@ -54,6 +54,9 @@ METHODS: dict[str, Method] = {
     "frt_getFaults": local.get_faults,
     "frt_warpClock": local.warp_clock,
     "frt_setUpgradeAuthority": local.set_upgrade_authority,
+    "frt_fork": local.fork,
+    "frt_saveState": local.save_state,
+    "frt_loadState": local.load_state,
 }
 
 _log = logging.getLogger(__name__)
