@@ -35,6 +35,7 @@ _ADMIN: Final = frozenset(
         InstructionKind.UPDATE_POOL_FEES,
     }
 )
+_CREATION: Final = bytes([InstructionKind.INITIALIZE_POOL])
 _TRANSFER: Final = (3, 12)
 _MINT: Final = (7, 14)
 _BURN: Final = (8, 15)
@@ -131,6 +132,12 @@ def is_initialisation(tx: ChainTx, actors: Actors) -> bool:
     ]
 
 
+def created_pool(tx: ChainTx, actors: Actors) -> PoolId | None:
+    """The pool that the transaction made."""
+    made = [step for step in tx.steps if step.program == actors.program and step.data[:1] == _CREATION]
+    return PoolId(made[0].accounts[3]) if made and tx.error is None else None
+
+
 def administered(tx: ChainTx, actors: Actors) -> set[PoolId]:
     """The pools whose flags or fees the transaction changed."""
     if tx.error is not None:
@@ -152,6 +159,7 @@ def as_empty(found: Iterable[Found]) -> list[Found]:
             cleaned.add(each.chain_id)
         elif each.kind in _TRADES.values() and each.chain_id in cleaned:
             each.inputs["empty"] = True
+            cleaned.discard(each.chain_id)
     return listed
 
 

@@ -35,6 +35,7 @@ from domain.recovery import (
     administered,
     as_empty,
     attribute,
+    created_pool,
     intent_of_found,
     intent_of_line,
     is_initialisation,
@@ -44,6 +45,7 @@ from domain.recovery import (
 from domain.store.records import ChainRecord, config_from_text
 from domain.thread import ThreadKind
 from tasks.audit_chain import ChainArchive
+from tasks.known_pools import import_pools
 from tasks.recovery_chain import recover_chain
 from tasks.recovery_journal import recent_lines
 from tasks.runtime import Runtime
@@ -53,6 +55,7 @@ log = structlog.get_logger()
 LEASE_MS: Final = 120_000
 READ_TIMEOUT_S: Final = 30.0
 MARGIN_SLOTS: Final = 512  # further back than anything that was open when the newest booked operation landed
+AT_ONCE: Final = 40  # operations of one chain that are looked up with one request
 LOST_ANSWER: Final = "Redis lost this command with its newest data; look what became of it before you repeat it"
 _POOL_KINDS: Final = (ChainKind.SHARE, ChainKind.REFILL, ChainKind.PROBE)
 _ORDER: Final = tuple(ChainKind)  # threads first: what they brought is what the pools' chains have paid
@@ -143,6 +146,7 @@ class Comparison:
         known = Known.of(recent_lines(self._store, self._path, since))
         actors = self._actors()
         unbooked = self._unbooked(records, known, actors, since)
+        self._restore_pools(known, actors, unbooked)
         self._restore_policies(known, actors, unbooked)
         found = as_empty(attribute(tx, actors) for tx in unbooked)
         records += self._missing_pool_chains({record.chain_id for record in records}, known, found)
@@ -150,7 +154,7 @@ class Comparison:
         outcomes: Counter[str] = Counter()
         for record in sorted(records, key=lambda record: _ORDER.index(record.kind)):
             if lost[record.chain_id] or _is_settled_since(record, known):
-                outcomes += recover_chain(self._runtime, record, lost[record.chain_id], known)
+                outcomes += self._recover(record, lost[record.chain_id], known)
         outcomes += self._book_orphans(known, lost.keys())
         outcomes += self._book_strangers([each for each in found if each.chain_id not in lost], known)
         return outcomes
@@ -213,6 +217,21 @@ class Comparison:
         return intents + [
             intent_of_found(each, record.chain_id, number + place, now_ms) for place, each in enumerate(mine, 1)
         ]
+
+    def _recover(self, record: ChainRecord, lost: list[Intent], known: Known) -> Counter[str]:
+        """In pieces: what one request may ask for is limited, and a chain may have lost hundreds of probes."""
+        outcomes: Counter[str] = Counter()
+        for start in range(0, max(1, len(lost)), AT_ONCE):
+            now = self._store.get_chain(record.chain_id)
+            if now is not None:
+                outcomes += recover_chain(self._runtime, now, lost[start : start + AT_ONCE], known)
+        return outcomes
+
+    def _restore_pools(self, known: Known, actors: Actors, unbooked: list[ChainTx]) -> None:
+        """Pools whose creation was lost: the chain has them, and their constants."""
+        sent = [Signature(doc["sig"]) for doc in known.submitted.values() if doc["kind"] == OperationKind.SETUP.value]
+        created = [created_pool(tx, actors) for tx in [*self._archive.transactions(sent), *unbooked]]
+        import_pools(self._runtime, [pool_id for pool_id in created if pool_id is not None])
 
     def _restore_policies(self, known: Known, actors: Actors, unbooked: list[ChainTx]) -> None:
         """Administrative steps that were lost: the pool shows what they came to; its newest step gets their slot."""

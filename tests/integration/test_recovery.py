@@ -103,6 +103,41 @@ def test_what_redis_lost_is_booked_once_and_the_books_close(world, seed, lost):
     assert not world.runtime.store.faults()
 
 
+def in_the_lost_time(world: RollbackWorld, what: str, threads: list[str]) -> None:
+    pool_id = world.runtime.store.list_pools()[0].pool_id
+    match what:
+        case "empty":
+            world.call("empty_thread", thread_id=threads[0])
+        case "delete":
+            world.call("stop_thread", thread_id=threads[-1])
+            world.call("delete_thread", thread_id=threads[-1])
+        case "create":
+            made = world.call("create_deposit_thread", pool_id=pool_id, token_type="A", initial_amount=AMOUNT)
+            world.call("start_thread", thread_id=made["thread_id"])
+            world.until(lambda: state(world, made["thread_id"]).lifetime.confirmed, "its first operation")
+        case "fees":
+            world.call("update_pool_fees", pool_id=pool_id, liquidity_fee=200_000, swap_fee=30_000)
+        case "pool":
+            world.call("create_pool", **POOL)
+
+
+@pytest.mark.parametrize("spilled", [False, True])
+@pytest.mark.parametrize("what", ["empty", "delete", "create", "fees", "pool"])
+def test_a_command_that_redis_lost_leaves_the_books_closed(world, what, spilled):
+    threads = new_threads(world)
+    play(world, threads, 10)
+    world.remember("a")
+    play(world, threads, 2)
+    in_the_lost_time(world, what, threads)
+    if spilled:
+        world.spill()
+    world.roll_back("a")
+    world.recover()
+    play(world, [thread for thread in threads if thread not in (threads[0], threads[-1])], 3)
+    result = closing_audit(world, threads)
+    closes(result)
+
+
 def test_no_chain_begins_between_the_restart_and_the_recovery(world):
     threads = new_threads(world)
     world.remember("a")
