@@ -72,6 +72,7 @@ class PaymentCycle:
         self.runtime = cycle.runtime
         self.pool: Pool = cycle.runtime.pool(begun.pool_id)
         self.state = PaymentState.from_text(begun.state)
+        self.settled_ms = cycle.now_ms
         self.draft = Draft()
         self.draft.next_ms = countdown_ms(cycle.runtime.jitter, cycle.runtime.settings)
 
@@ -85,6 +86,7 @@ class PaymentCycle:
 
     def settle(self, intents: list[Intent], seen: Observation, settled: Settled) -> None:
         """Book every intent with an outcome; ``settled`` does what the kind must do with its entries."""
+        self.settled_ms = self.cycle.now_ms  # one moment for the journal and the ledger
         for intent in intents:
             resolution, updated = resolve(intent, seen.lookups[intent.signature], seen)
             match resolution:
@@ -92,7 +94,7 @@ class PaymentCycle:
                     settled(intent, self._book(intent, receipt), receipt.fee)
                 case Expired():
                     self.state.count("expired")
-                    self.draft.note("settled", intent, at_ms=self.cycle.now_ms, outcome=Outcome.EXPIRED.value)
+                    self.draft.note("settled", intent, at_ms=self.settled_ms, outcome=Outcome.EXPIRED.value)
                     self.draft.count("operations", f"{intent.kind.value}.expired")
                     settled(intent, Outcome.EXPIRED, 0)
                 case Pending(resend=resend):
@@ -111,7 +113,7 @@ class PaymentCycle:
         self.draft.note(
             "settled",
             intent,
-            at_ms=self.cycle.now_ms,
+            at_ms=self.settled_ms,
             slot=receipt.slot,
             outcome=booked.value,
             error=settlement.error,
@@ -125,7 +127,7 @@ class PaymentCycle:
             self.draft.count("errors", settlement.error)
         if receipt.compute_units is not None:
             self.draft.count("cu", f"{kind}:{bucket_of(receipt.compute_units)}")
-        self.draft.count("confirm", f"{kind}:{bucket_of(self.cycle.now_ms - intent.prepared_at_ms)}")
+        self.draft.count("confirm", f"{kind}:{bucket_of(self.settled_ms - intent.prepared_at_ms)}")
         return settlement.outcome
 
     def can_prepare(self) -> bool:

@@ -72,7 +72,7 @@ class ShareCycle(PaymentCycle):
             else:
                 self._owe_again(intent, entry, alone=outcome is not Outcome.EXPIRED and len(entries) > 1)
         for owner, amount in paid.items():
-            self._account(owner).update(last_amount=str(amount), last_at_ms=self.cycle.now_ms)
+            self._account(owner).update(last_amount=str(amount), last_at_ms=self.settled_ms)
 
     def _paid(self, entry: dict[str, Any]) -> None:
         amount = int(entry["amount"])

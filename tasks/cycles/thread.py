@@ -163,18 +163,18 @@ class ThreadCycle:
             last_confirm_ms=now_ms - intent.prepared_at_ms if settlement.own else self.state.last_confirm_ms,
         )
         self.draft.add_faults(settlement.faults)
-        self._note_settled(intent, settlement, receipt)
+        self._note_settled(intent, settlement, receipt, now_ms)
         if settlement.stops and settlement.own and self.order is None:
             self.halt(settlement.error)
         if settlement.succeeded and intent.kind.value == self.config.kind.value:
             self._owe(intent, settlement)
 
-    def _note_settled(self, intent: Intent, settlement: Settlement, receipt: Receipt) -> None:
+    def _note_settled(self, intent: Intent, settlement: Settlement, receipt: Receipt, now_ms: int) -> None:
         kind = intent.kind.value
         self.draft.note(
             "settled",
             intent,
-            at_ms=self.cycle.now_ms,
+            at_ms=now_ms,
             slot=receipt.slot,
             outcome=settlement.outcome.value,
             error=settlement.error,
@@ -190,13 +190,13 @@ class ThreadCycle:
             self.draft.count("errors", settlement.error)
         if settlement.compute_units is not None:
             self.draft.count("cu", f"{kind}:{bucket_of(settlement.compute_units)}")
-        self.draft.count("confirm", f"{kind}:{bucket_of(self.cycle.now_ms - intent.prepared_at_ms)}")
+        self.draft.count("confirm", f"{kind}:{bucket_of(now_ms - intent.prepared_at_ms)}")
 
     def _book_expired(self, intent: Intent) -> None:
-        settlement = Settlement.expired(intent)
+        settlement, now_ms = Settlement.expired(intent), self.cycle.now_ms
         limit = self.runtime.settings.error_history_limit
-        self.state = apply_settlement(self.state, self.config, settlement, self.cycle.now_ms, limit)
-        self.draft.note("settled", intent, at_ms=self.cycle.now_ms, outcome=Outcome.EXPIRED.value)
+        self.state = apply_settlement(self.state, self.config, settlement, now_ms, limit)
+        self.draft.note("settled", intent, at_ms=now_ms, outcome=Outcome.EXPIRED.value)
         self.draft.count("operations", f"{intent.kind.value}.expired")
         self.draft.count("errors", "BlockhashExpired")
 
