@@ -85,6 +85,7 @@ def up(
 def _announce(api_url: str, directory: Path, rpc_urls: tuple[str, ...], console: Console) -> None:
     CURRENT.parent.mkdir(exist_ok=True)
     CURRENT.write_text(json.dumps({"api_url": api_url, "pid": os.getpid(), "directory": str(directory)}))
+    console.print(f"live page  {api_url}/", highlight=False)
     console.print(f"JSON-RPC   {api_url}/rpc", highlight=False)
     console.print(f"chain      {', '.join(rpc_urls)}", highlight=False)
     console.print(f"logs       {directory / 'logs'}", highlight=False, soft_wrap=True)
