@@ -69,11 +69,11 @@ class CreatePool(CommandParams):
     def _one_kind_of_ratio(self) -> Self:
         if (self.ratio_a is None) != (self.ratio_b is None):
             missing = "ratio_a" if self.ratio_a is None else "ratio_b"
-            raise _wrong(missing, "ratio_a and ratio_b are given together or not at all")
+            raise wrong(missing, "ratio_a and ratio_b are given together or not at all")
         if self.ratio_a is not None:
             for name in ("ratio_whole_number", "ratio_direction"):
                 if getattr(self, name) is not None:
-                    raise _wrong(name, "not beside ratio_a and ratio_b")
+                    raise wrong(name, "not beside ratio_a and ratio_b")
         return self
 
 
@@ -87,7 +87,7 @@ class CreateDepositThread(CommandParams):
     @model_validator(mode="after")
     def _refill_needs_an_amount(self) -> Self:
         if self.auto_refill and self.initial_amount == 0:
-            raise _wrong("auto_refill", "only possible with an initial_amount above 0")
+            raise wrong("auto_refill", "only possible with an initial_amount above 0")
         return self
 
 
@@ -121,7 +121,7 @@ class PausePool(CommandParams):
     @model_validator(mode="after")
     def _something(self) -> Self:
         if not self.liquidity and not self.swaps:
-            raise _wrong("liquidity", "liquidity or swaps must be true")
+            raise wrong("liquidity", "liquidity or swaps must be true")
         return self
 
 
@@ -133,7 +133,7 @@ class SetSwapOwnerOnly(CommandParams):
     @model_validator(mode="after")
     def _owner_is_an_address(self) -> Self:
         if self.owner is not None and not is_address(self.owner):
-            raise _wrong("owner", "not a Solana address")
+            raise wrong("owner", "not a Solana address")
         return self
 
 
@@ -147,7 +147,7 @@ class UpdatePoolFees(CommandParams):
     @model_validator(mode="after")
     def _something(self) -> Self:
         if self.liquidity_fee is None and self.swap_fee is None:
-            raise _wrong("liquidity_fee", "liquidity_fee or swap_fee is required")
+            raise wrong("liquidity_fee", "liquidity_fee or swap_fee is required")
         return self
 
 
@@ -157,7 +157,7 @@ class ConsolidatePoolFees(CommandParams):
     @model_validator(mode="after")
     def _each_once(self) -> Self:
         if len(set(self.pool_ids)) != len(self.pool_ids):
-            raise _wrong("pool_ids", "a pool is named twice")
+            raise wrong("pool_ids", "a pool is named twice")
         return self
 
 
@@ -208,7 +208,7 @@ def is_address(text: str) -> bool:
     return zeros + (number.bit_length() + 7) // 8 == 32
 
 
-def _wrong(field: str, text: str) -> PydanticCustomError:
+def wrong(field: str, text: str) -> PydanticCustomError:
     return PydanticCustomError("combination", "{text}", {"field": field, "text": text})
 
 

@@ -1,8 +1,8 @@
-"""What a pool's own chains did for one thread: payments to and from others, and refills.
+"""What a pool's own chains and commands did for one thread: payments to and from others, refills, fundings.
 
-The pool's ledger holds these records over a thread's whole life, ``share:<thread>`` written by the share chain and
-``refill:<thread>`` by the refill chain. ``session:<thread>``, written by the thread itself when a session begins, says
-where they stood then: a session's flows are the difference.
+The pool's ledger holds these records over a thread's whole life, ``share:<thread>`` written by the share chain,
+``refill:<thread>`` by the refill chain and ``fund:<thread>`` by one funding command at a time. ``session:<thread>``,
+written by the thread itself when a session begins, says where they stood then: a session's flows are the difference.
 """
 
 from __future__ import annotations
@@ -13,8 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
+from domain.pool import Asset
+
 SHARE = "share"
 REFILL = "refill"
+FUND = "fund"
+FUNDED = ("sol", *(asset.value for asset in Asset))
 SESSION = "session"
 
 
@@ -26,13 +30,22 @@ def refill_field(thread_id: str) -> str:
     return f"{REFILL}:{thread_id}"
 
 
+def funding_field(thread_id: str) -> str:
+    return f"{FUND}:{thread_id}"
+
+
+def funding_lease(thread_id: str) -> str:
+    """Held by the one command that sends money or tokens to the thread's wallet and writes its funding record."""
+    return f"{FUND}:{thread_id}"
+
+
 def session_field(thread_id: str) -> str:
     return f"{SESSION}:{thread_id}"
 
 
-def ledger_fields(thread_id: str) -> tuple[str, str, str]:
-    """The three fields of the pool's ledger that belong to a thread."""
-    return share_field(thread_id), refill_field(thread_id), session_field(thread_id)
+def ledger_fields(thread_id: str) -> tuple[str, str, str, str]:
+    """The four fields of the pool's ledger that belong to a thread."""
+    return share_field(thread_id), refill_field(thread_id), funding_field(thread_id), session_field(thread_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +60,7 @@ class Flows:
     times_refilled: int = 0
     tokens_refilled: int = 0
     sol_refilled: int = 0
+    funded: dict[str, int] = field(default_factory=dict)  # by a person: lamports as "sol", base units by asset
     last_amount: int = 0  # paid by the last transaction that paid from this thread
     last_at_ms: int = 0
 
@@ -59,6 +73,7 @@ class Flows:
         """Over the whole life; absent records are zero."""
         share: dict[str, Any] = json.loads(ledger.get(share_field(thread_id), "{}"))
         refill: dict[str, Any] = json.loads(ledger.get(refill_field(thread_id), "{}"))
+        fund: dict[str, Any] = json.loads(ledger.get(funding_field(thread_id), "{}"))
         return cls(
             paid=_sum(share.get("paid", {})),
             retained=_sum(share.get("retained", {})),
@@ -68,6 +83,7 @@ class Flows:
             times_refilled=refill.get("times", 0),
             tokens_refilled=int(refill.get("tokens", "0")),
             sol_refilled=int(refill.get("sol", "0")),
+            funded={name: int(fund[name]) for name in FUNDED if name in fund},
             last_amount=int(share.get("last_amount", "0")),
             last_at_ms=share.get("last_at_ms", 0),
         )
@@ -83,6 +99,7 @@ class Flows:
             "times": self.times_refilled,
             "tokens": str(self.tokens_refilled),
             "sol": str(self.sol_refilled),
+            "funded": {name: str(amount) for name, amount in self.funded.items()},
             "errors": dict(error_counts),
         }
         return json.dumps(doc, separators=(",", ":"))
@@ -105,6 +122,7 @@ class Flows:
             times_refilled=self.times_refilled - base.get("times", 0),
             tokens_refilled=self.tokens_refilled - int(base.get("tokens", "0")),
             sol_refilled=self.sol_refilled - int(base.get("sol", "0")),
+            funded={name: amount - int(base.get("funded", {}).get(name, "0")) for name, amount in self.funded.items()},
         )
 
 

@@ -119,7 +119,7 @@ def _assets(config: ThreadConfig) -> list[str]:
 
 def _unexplained(config: ThreadConfig, state: ThreadState, begun: Opening, flows: Flows, name: str) -> int:
     """What the wallet holds at the end beyond what the books say. A share goes to who spends the asset."""
-    did, expected = state.session, begun.balances.get(name, 0)
+    did, expected = state.session, begun.balances.get(name, 0) + flows.funded.get(name, 0)
     if name == SOL:
         expected += flows.sol_refilled - flows.fees - did.network_fees - did.pool_fees
     else:
@@ -170,7 +170,8 @@ def _token_flows(config: ThreadConfig, did: Totals, flows: Flows) -> dict[str, i
                 "tokens_from_auto_refill": flows.tokens_refilled,
             }
     burned = {f"burned_{asset.value}": getattr(did, f"burned_{asset.value}") for asset in config.accounts}
-    return own | {"sol_from_refill": flows.sol_refilled} | burned
+    funded = {f"funded_{name}": flows.funded.get(name, 0) for name in (SOL, *config.accounts)}
+    return own | {"sol_from_refill": flows.sol_refilled} | funded | burned
 
 
 def _fees(did: Totals, flows: Flows) -> dict[str, int]:

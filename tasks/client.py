@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Final
 from uuid import uuid4
 
 from domain.chains import ChainKind, command_chain_id
 from domain.errors import CommandCode, CommandError
-from domain.ids import CommandId, PoolId
+from domain.ids import CommandId, PoolId, ThreadId
 from domain.store.gateway import RedisStore
 from tasks.publish import Publisher
+
+# Commands that write to the ledger of their thread's pool.
+BOOKED_FOR_A_THREAD: Final = frozenset({"fund_thread", "airdrop_sol"})
 
 
 class Commands:
@@ -31,13 +34,22 @@ class Commands:
         self._store.start_chain(
             chain_id,
             ChainKind.COMMAND,
-            PoolId(params["pool_id"]) if params.get("pool_id") else None,
+            self._pool_of(method, params),
             config,
             lambda generation, seq: self._publisher.next(
                 ChainKind.COMMAND, chain_id, generation, seq, countdown_ms=0, now_ms=0
             ),
         )
         return identity
+
+    def _pool_of(self, method: str, params: dict[str, Any]) -> PoolId | None:
+        """The pool whose ledger the command may write to."""
+        if params.get("pool_id"):
+            return PoolId(params["pool_id"])
+        if method not in BOOKED_FOR_A_THREAD or not params.get("thread_id"):
+            return None
+        config = self._store.thread_config(ThreadId(params["thread_id"]))
+        return None if config is None else config.pool_id
 
     def _refuse_another(self, identity: CommandId, method: str, text: str) -> None:
         known = self._store.command(identity)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from api import params as p
+from api import params_funding as f
 from api import params_reads as r
-from api.methods import commands, pools, reads, sessions, threads
+from api.methods import commands, funding, pools, reads, sessions, threads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +62,10 @@ METHODS: Final = (
     _read("core_wallet_status", p.NoParams, reads.core_wallet_status, "The core wallet's balance and reservations"),
     _read("get_faults", r.GetFaults, reads.get_faults, "Checks that did not hold, page by page"),
     _read("get_journal", r.GetJournal, reads.get_journal, "Operations and their outcomes, page by page"),
+    _command("create_pool_random", f.CreatePoolRandom, funding.create_pool_random, "Create a pool by chance"),
+    _command("fund_thread", f.FundThread, funding.fund_thread, "Give a thread SOL, tokens or LP tokens"),
+    _command("mint_and_send_tokens", f.MintAndSendTokens, funding.mint_and_send_tokens, "Mint tokens to any address"),
+    _command("airdrop_sol", f.AirdropSol, funding.airdrop_sol, "Ask the faucet for SOL, where there is one"),
     _command("run_audit", p.RunAudit, commands.run_audit, "The closing audit of a service at rest"),
     _read("rpc.discover", p.NoParams, commands.discover, "This API as an OpenRPC document"),
     _read("get_command", p.GetCommand, commands.get_command, "How a command ended, or that it is running"),

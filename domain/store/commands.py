@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from domain.ids import CommandId
+from domain.ids import CommandId, Signature
 from domain.store.committing import answer_writes
 from domain.store.edge import Part
+from domain.store.keys import SIGNATURE_TTL_MS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +62,22 @@ class CommandStore(Part):
     def command_answer(self, command_id: CommandId) -> str | None:
         found: str | None = self._edge.call("HGET", self._keys.command(command_id), "answer")
         return found
+
+    def command_answers(self, command_ids: Sequence[CommandId]) -> list[str | None]:
+        """One round trip for all, in order; None where there is no answer yet."""
+        if not command_ids:
+            return []
+        return list(self._edge.batch([("HGET", self._keys.command(name), "answer") for name in command_ids]))
+
+    def claim_once(self, command_id: CommandId, what: str) -> bool:
+        """True for the first who asks: for a deed that must not be done twice and that no signature guards."""
+        return bool(self._edge.call("HSETNX", self._keys.command(command_id), f"claimed:{what}", "1"))
+
+    def claim_signature(self, signature: Signature, command_id: CommandId) -> bool:
+        """False when the signature belongs to an intent or to another command."""
+        key = self._keys.signature(signature)
+        self._edge.call("SET", key, command_id, "NX", "PX", SIGNATURE_TTL_MS)
+        return bool(self._edge.call("GET", key) == command_id)
 
     def wait_for_command(self, command_id: CommandId, timeout_s: float) -> str | None:
         """Block until the answer is there; None when it is not after ``timeout_s``. Many callers may wait at once.

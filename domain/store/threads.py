@@ -90,6 +90,11 @@ class ThreadStore(ChainStore):
         if not self._edge.script("mark_ready", [self._keys.chain(thread_id)], [state]):
             raise _not_found(thread_id)
 
+    def replace_resting_state(self, thread_id: ThreadId, seen: ChainRecord, state: str) -> bool:
+        """Write the document of a thread that does not run, unless anything has happened to it since ``seen``."""
+        args: list[str | bytes | int] = [seen.generation, seen.seq, seen.state, state]
+        return bool(self._edge.script("replace_resting_state", [self._keys.chain(thread_id)], args))
+
     def abandon_thread(self, thread_id: ThreadId) -> bool:
         """Remove a thread whose setup failed for good; False when it is gone already or has become ready.
 

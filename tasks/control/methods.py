@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from tasks.control.admin import consolidate_pool_fees, pause_pool, set_swap_owner_only, unpause_pool, update_pool_fees
+from tasks.control.airdrop import airdrop_sol
 from tasks.control.audit import run_audit
 from tasks.control.commands import Handler
+from tasks.control.funding import fund_thread, mint_and_send_tokens
 from tasks.control.pools import create_pool
 from tasks.control.threads import (
     create_deposit_thread,
@@ -20,6 +22,7 @@ from tasks.control.threads import (
 
 HANDLERS: Final[dict[str, Handler]] = {
     "create_pool": create_pool,
+    "create_pool_random": create_pool,
     "create_deposit_thread": create_deposit_thread,
     "create_withdrawal_thread": create_withdrawal_thread,
     "create_swap_thread": create_swap_thread,
@@ -32,5 +35,8 @@ HANDLERS: Final[dict[str, Handler]] = {
     "set_swap_owner_only": set_swap_owner_only,
     "update_pool_fees": update_pool_fees,
     "consolidate_pool_fees": consolidate_pool_fees,
+    "fund_thread": fund_thread,
+    "mint_and_send_tokens": mint_and_send_tokens,
+    "airdrop_sol": airdrop_sol,
     "run_audit": run_audit,
 }

@@ -32,15 +32,10 @@ def create_pool(command: Command) -> None:
         _send(command, spec)
         return
     if "receipt" not in command.data:
-        try:
-            receipt = command.landed()
-        except CommandError:
-            command.runtime.store.release_core(command.begun.chain_id)
-            raise
+        receipt = command.landed()
         if receipt is None:
             _send(command, spec)
             return
-        command.runtime.store.release_core(command.begun.chain_id)
         command.data["receipt"] = {"slot": receipt.slot, "signature": receipt.signature}
         command.draft.add_faults(_creation_faults(command, receipt, spec))
     _register(command, spec)
@@ -80,12 +75,7 @@ def _send(command: Command, spec: PoolSpec) -> None:
     seen = command.observe((core,))
     if seen is None:
         return
-    cost = CREATION_COST + 2 * MINT_RENT + 20_000
-    if not command.runtime.store.reserve_core(command.begun.chain_id, cost, seen.lamports(core)):
-        raise CommandError(
-            CommandCode.CORE_WALLET_SHORT,
-            f"the core wallet {core} holds {seen.lamports(core)} lamports; a pool costs {cost} beside what is reserved",
-        )
+    command.reserve(CREATION_COST + 2 * MINT_RENT + 20_000, seen)
     mint_a, mint_b = (Address(mint) for mint in command.data["mints"])
     for mint, sealed in zip((mint_a, mint_b), command.data["sealed"], strict=True):
         command.runtime.chain.keyring.add_sealed(mint, sealed)

@@ -38,20 +38,14 @@ def _create(command: Command, kind: ThreadKind, side: Side) -> None:
         _name(command, kind)
         return
     config = _config(command, kind, side, pool)
-    if "sent" not in command.data:
-        command.runtime.store.create_thread(config, command.data["sealed"])
-        _fund(command, config, pool)
-        return
     try:
-        receipt = command.landed()
+        receipt = command.landed() if "sent" in command.data else None
+        if receipt is None:
+            _fund(command, config, pool)
+            return
     except CommandError:
-        command.runtime.store.release_core(config.thread_id)
         command.runtime.store.abandon_thread(config.thread_id)
         raise
-    if receipt is None:
-        _fund(command, config, pool)
-        return
-    command.runtime.store.release_core(config.thread_id)
     command.runtime.store.mark_ready(config.thread_id, funded_state(config, receipt, command.cycle.now_ms).to_text())
     command.answer(
         {"thread_id": config.thread_id, "wallet_address": config.wallet, "status": "created", "pool_id": pool.pool_id}
@@ -108,13 +102,8 @@ def _fund(command: Command, config: ThreadConfig, pool: Pool) -> None:
     if state is None:
         raise CommandError(CommandCode.POOL_NOT_FOUND, f"pool {pool.pool_id} is not on the chain")
     lamports = sol_target(config.kind, state, command.runtime.settings.sol_threshold)
-    needed = lamports + TOKEN_ACCOUNT_RENT_ROOM
-    if not command.runtime.store.reserve_core(config.thread_id, needed, seen.lamports(core)):
-        command.runtime.store.abandon_thread(config.thread_id)
-        raise CommandError(
-            CommandCode.CORE_WALLET_SHORT,
-            f"the core wallet {core} holds {seen.lamports(core)} lamports; {needed} and what is reserved are needed",
-        )
+    command.reserve(lamports + TOKEN_ACCOUNT_RENT_ROOM, seen)
+    command.runtime.store.create_thread(config, command.data["sealed"])
     actions: list[Any] = [SolTransfer(source=core, destination=config.wallet, lamports=lamports)]
     actions += [CreateTokenAccount(payer=core, owner=config.wallet, mint=pool.mint(asset)) for asset in config.accounts]
     deltas: dict[Address, str] = {}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from domain.chains import ChainKind, pool_chain_id
 from domain.cycle import whole_balance
 from domain.facts import Observation
+from domain.flows import funding_field, funding_lease
 from domain.operations import Burn, CloseTokenAccount, Operation, OperationKind, SolTransfer
 from domain.pool import Asset
 from domain.state import Order
@@ -73,6 +74,11 @@ def _isolate(thread: ThreadCycle, order: Order, _: Observation) -> None:
                 return
         last_slot = json.loads(chain.state or "{}").get("last_slot", 0)
         thread.state = thread.state.evolved(last_slot=max(thread.state.last_slot, last_slot))
+    if store.lease_holder(funding_lease(config.thread_id)) is not None:
+        return  # a funding is under way, or was a moment ago
+    funding = store.thread_ledger(config.pool_id, config.thread_id).get(funding_field(config.thread_id), "{}")
+    last_slot = json.loads(funding).get("slot", 0)
+    thread.state = thread.state.evolved(last_slot=max(thread.state.last_slot, last_slot))
     for entry_id, text in store.outbox(config.pool_id).items():
         if json.loads(text)["owner"] == config.thread_id:
             thread.draft.outbox_take[entry_id] = text
