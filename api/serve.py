@@ -20,6 +20,7 @@ from domain.runtime.settings import Settings
 
 log = structlog.get_logger(__name__)
 
+LONGEST_REQUEST_LINE = 8_190  # gunicorn's own limit
 READ_THREADS = 16  # beside those that may wait for a command and those that stream the live page
 GRACE_S = 10  # to finish what is being answered; waits for commands end at once with -1009
 
@@ -39,21 +40,26 @@ class WebServer(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
     """Gunicorn without its command line and its configuration files."""
 
     def __init__(self, settings: Settings, on_ready: Callable[[int], None] | None = None) -> None:
-        self._settings = settings
+        self.settings = settings
         self._on_ready = on_ready
         super().__init__()
 
     def load_config(self) -> None:
-        settings = self._settings
+        settings = self.settings
         host = f"[{settings.api_bind}]" if ":" in settings.api_bind else settings.api_bind
-        options = {
-            "bind": f"{host}:{settings.api_port}",
-            "workers": 1,
-            "worker_class": "gthread",
+        options: dict[str, Any] = {
+            "bind": f"{host}:{settings.listen_port}",
+            "workers": 1,  # who commands and then asks must see the effect (AnswerCache), and there is one live feed
+            "worker_class": "api.receiving.ImpatientWorker",
             "threads": settings.max_waiting_requests + settings.max_live_listeners + READ_THREADS,
+            "worker_connections": settings.max_connections,
+            "limit_request_line": min(settings.max_header_bytes, LONGEST_REQUEST_LINE),
+            "limit_request_fields": settings.max_header_fields,
+            "limit_request_field_size": settings.max_header_bytes,
+            "forwarded_allow_ips": "",  # trusted_proxies decides, in callers.py
             "timeout": int(settings.request_timeout_s) + 30,
             "graceful_timeout": GRACE_S,
-            "keepalive": 30,
+            "keepalive": settings.keep_alive_s,
             "logger_class": ChainLogger,
             "loglevel": settings.log_level,
             "proc_name": "frt-api",
@@ -61,15 +67,18 @@ class WebServer(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
             "when_ready": self._ready,
             "post_worker_init": _end_waits_on_term,
         }
+        if settings.enable_https:
+            options |= {"certfile": str(settings.tls_certificate), "keyfile": str(settings.tls_key)}
         for name, value in options.items():
             self.cfg.set(name, value)
 
     def load(self) -> Flask:
-        return build(self._settings)
+        return build(self.settings)
 
     def _ready(self, server: Any) -> None:
         port = int(server.LISTENERS[0].sock.getsockname()[1])
-        log.info("listening", action="api_listening", address=self._settings.api_bind, port=port)
+        tls = self.settings.enable_https
+        log.info("listening", action="api_listening", address=self.settings.api_bind, port=port, tls=tls)
         if self._on_ready is not None:
             self._on_ready(port)
 

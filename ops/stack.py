@@ -101,7 +101,8 @@ class Stack:
 
     @property
     def api_url(self) -> str:
-        return f"http://{self._settings.api_bind}:{self._settings.api_port}"
+        scheme = "https" if self._settings.enable_https else "http"
+        return f"{scheme}://{self._settings.api_bind}:{self._settings.listen_port}"
 
     def open_foundation(self, interrupted: Callable[[], bool] = lambda: False) -> Settings:
         """Keys, Redis and the local chain, unless they are given. Raises ChildError, StressError."""
@@ -116,8 +117,9 @@ class Stack:
         if own_chain:
             ready_file.unlink(missing_ok=True)
             foundation.append(self._localnet_spec(ready_file))
-        if "api_port" not in self._given:
-            self._overrides["api_port"] = free_port()
+        port = "https_port" if self._settings.enable_https else "api_port"
+        if port not in self._given:
+            self._overrides[port] = free_port()
         self._children.start(foundation, interrupted)
         if own_chain:
             self._overrides["rpc_urls"] = (json.loads(ready_file.read_text())["rpc_url"],)
@@ -208,7 +210,7 @@ class Stack:
             name=API,
             command=(sys.executable, "-m", "ops.cli", "api"),
             env=env,
-            ready=lambda _: accepts(settings.api_bind, settings.api_port),
+            ready=lambda _: accepts(settings.api_bind, settings.listen_port),
         )
 
 

@@ -1,0 +1,79 @@
+"""Gunicorn's threaded worker with an end to patience.
+
+A request that trickles in, or an answer that nobody takes, holds one of the threads only for so long.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Iterable
+from io import BytesIO
+from threading import get_ident
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+
+from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
+
+from domain.runtime.settings import Settings
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication
+
+SEND_TIMEOUT_S: Final = 30  # without the client taking a single byte
+
+
+class ImpatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
+    """Head and body must have arrived ``receive_timeout_s`` after a thread began to read them.
+
+    The body is read here, up to the limit that the application has; so an application never waits for a client.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._receiving: dict[int, tuple[float, Any]] = {}  # thread -> deadline, connection
+        settings: Settings = self.app.settings
+        self._timeout_s = settings.receive_timeout_s
+        self._max_body = settings.max_body_bytes
+
+    def load_wsgi(self) -> None:
+        super().load_wsgi()
+        loaded: WSGIApplication = self.wsgi
+        self.wsgi: WSGIApplication = self._after_the_body(loaded)
+
+    def handle(self, conn: Any) -> Any:
+        thread = get_ident()
+        if not conn.initialized:
+            conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", SEND_TIMEOUT_S, 0))
+        self._receiving[thread] = (monotonic() + self._timeout_s, conn)
+        try:
+            return super().handle(conn)
+        finally:
+            self._receiving.pop(thread, None)
+
+    def murder_keepalived(self, force: bool = False) -> None:
+        """Once a second or more often, from the main loop."""
+        super().murder_keepalived(force)
+        now = monotonic()
+        for deadline, conn in list(self._receiving.values()):
+            if deadline < now:
+                try:
+                    # of the plain socket: a TLS one would wait for the other side to agree
+                    socket.socket.shutdown(conn.sock, socket.SHUT_RDWR)
+                except OSError:
+                    continue  # closed already
+
+    def _after_the_body(self, application: WSGIApplication) -> WSGIApplication:
+        def receive(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+            length = environ.get("CONTENT_LENGTH", "0")
+            size = int(length) if length.isascii() and length.isdecimal() else 0
+            if 0 < size <= self._max_body:
+                body = environ["wsgi.input"].read(size)
+                if len(body) < size:
+                    start_response("408 Request Timeout", [("Content-Length", "0"), ("Connection", "close")])
+                    return []
+                environ["wsgi.input"] = BytesIO(body)
+            self._receiving.pop(get_ident(), None)
+            return application(environ, start_response)
+
+        return receive
