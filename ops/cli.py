@@ -7,7 +7,7 @@ import sys
 import typer
 
 from domain.errors import StressError
-from ops.commands import api_check, bench_echo, calls, chaos, checks, keys, program, run, services
+from ops.commands import api_check, api_keys, bench_echo, calls, chaos, checks, keys, program, run, services
 
 app = typer.Typer(
     name="frt",
@@ -35,6 +35,7 @@ app.command("doctor")(checks.doctor)
 app.command("config")(checks.config)
 app.command("status")(calls.status)
 app.command("call")(calls.call)
+app.command("api-key")(api_keys.api_key)
 app.command("api-check")(api_check.api_check)
 app.command("test", context_settings=PASS_ON)(checks.test)
 app.command("lint")(checks.lint)
