@@ -87,10 +87,8 @@ class SessionFiles:
 
     def _record(self, path: Path) -> dict[str, Any] | None:
         try:
-            record, reason = read_with_backup(path)
-            if record is not None:
-                _start_ms(record)
-        except (DamagedFile, KeyError, TypeError, ValueError) as error:
+            record, reason = read_with_backup(path, _start_ms)
+        except DamagedFile as error:
             log.warning("session_unreadable", action="session_unreadable", file=path.name, reason=str(error))
             return None
         if reason:
@@ -99,10 +97,10 @@ class SessionFiles:
 
     def _is_anothers(self, path: Path, record: Mapping[str, Any]) -> bool:
         try:
-            there, _ = read_with_backup(path)
-            return there is not None and _start_ms(there) != _start_ms(record)
-        except (DamagedFile, KeyError, TypeError, ValueError):
+            there, _ = read_with_backup(path, _start_ms)
+        except DamagedFile:
             return False
+        return there is not None and _start_ms(there) != _start_ms(record)
 
 
 def _start_ms(record: Mapping[str, Any]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+from collections.abc import Callable
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
@@ -120,19 +121,24 @@ def backup_of(path: Path) -> Path:
     return path.with_name(path.name + ".backup")
 
 
-def read_with_backup(path: Path) -> tuple[dict[str, Any] | None, str]:
+def read_with_backup(path: Path, check: Callable[[dict[str, Any]], object]) -> tuple[dict[str, Any] | None, str]:
     """The document from the file, else from its backup; with why the file itself was not used ("" when it was).
 
-    None when neither is there. Raises DamagedFile when what is there is damaged.
+    ``check`` raises KeyError, TypeError or ValueError for a document that is another one than should be there. None
+    when neither file is there. Raises DamagedFile when what is there is damaged.
     """
-    try:
-        found = read_document(path)
-        reason = f"{path} is missing"
-    except DamagedFile as error:
-        found, reason = None, str(error)
-    if found is not None:
-        return found, ""
-    saved = read_document(backup_of(path))
-    if saved is None and "missing" not in reason:
-        raise DamagedFile(f"{reason}, and it has no backup")
-    return saved, reason if saved is not None else ""
+    reasons = []
+    for each in (path, backup_of(path)):
+        try:
+            found = read_document(each)
+            if found is not None:
+                check(found)
+                return found, "; ".join(reasons)
+            reasons.append(f"{each} is missing")
+        except DamagedFile as error:
+            reasons.append(str(error))
+        except (KeyError, TypeError, ValueError):
+            reasons.append(f"{each} is damaged: it does not hold what belongs there")
+    if all("missing" in reason for reason in reasons):
+        return None, ""
+    raise DamagedFile("; ".join(reasons))
