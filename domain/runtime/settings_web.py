@@ -43,7 +43,7 @@ class WebSettings(BaseSettings):
     api_keys: SecretStr | None = Field(
         None,
         repr=False,
-        description="keys that may call, comma-separated name:full|read:sha256:HEX (`frt key` makes them)",
+        description="keys that may call, comma-separated name:full|read:sha256:HEX (`frt api-key` makes them)",
     )
     api_keys_file: Path | None = Field(None, description="file (mode 0600) with such keys, one per line")
     api_key_required: bool = Field(
@@ -155,7 +155,7 @@ class WebSettings(BaseSettings):
         if is_local_host(self.api_bind) or self.api_key_required or self.unsafe_remote_without_key:
             return self
         raise ValueError(
-            "api_bind is reachable from other machines and no API key is required; give api_keys (`frt key` makes "
+            "api_bind is reachable from other machines and no API key is required; give api_keys (`frt api-key` makes "
             "one), or set unsafe_remote_without_key to let anybody act who can connect"
         )
 

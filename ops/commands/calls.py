@@ -73,7 +73,8 @@ def service_url(given: str | None) -> str:
         os.kill(int(current["pid"]), 0)
     except (OSError, ValueError, KeyError):
         settings = load(os.environ)
-        return f"http://{settings.api_bind}:{settings.api_port}"
+        scheme = "https" if settings.enable_https else "http"
+        return f"{scheme}://{settings.api_bind}:{settings.listen_port}"
     return str(current["api_url"])
 
 
