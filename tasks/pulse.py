@@ -104,4 +104,5 @@ class Pulse:
                 refused=last.refused,
                 due=overview.live_chains,
                 journal=overview.journal_length,
+                endpoints_ms={each.endpoint: each.latency_ms for each in overview.heartbeat.endpoints if each.ok},
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 import redis
 
 from domain.chains import ChainKind
@@ -60,6 +61,14 @@ def test_threads_are_counted_by_pool_kind_and_status(store: RedisStore) -> None:
     assert seen.states() == {"created": 2, "running": 1, "stopped": 1, "error": 1}
     assert seen.states(kind=ThreadKind.SWAP, pool_id=other)["created"] == 1
     assert seen.running == 1
+
+
+def test_many_threads_are_counted_in_portions(store: RedisStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("domain.store.overview.THREADS_AT_ONCE", 2)
+    for n in range(1, 6):
+        store.create_thread(thread_config(f"deposit_{n}"), "v1:sealed")
+    (group,) = store.overview().groups
+    assert (group.kind, group.status, group.count) == (ThreadKind.DEPOSIT, ThreadStatus.CREATED, 5)
 
 
 def test_a_deleted_thread_is_counted_no_more(store: RedisStore) -> None:
