@@ -1,0 +1,206 @@
+"""The benchmark client tells the truth: stalls, losses, wrong echoes, a dead server; and wrong options in one line."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+
+import jsonschema
+import pytest
+from websockets.asyncio.server import serve
+
+from ops.bench.echo import report
+from ops.bench.echo.client.tally import latency_ms
+from ops.bench.echo.options import Impl, Load, Pattern, ServerOptions
+from ops.bench.echo.run import EchoBenchError, measure, own_server
+
+SHORT = Load(clients=4, rate=50, duration_s=1.0, warm_up_s=0.2)
+
+
+@contextlib.contextmanager
+def wrong_server(answer):
+    """A server that sends ``answer(n, message)``, a list, for the n-th message of a connection."""
+    ready, loop, port = threading.Event(), asyncio.new_event_loop(), 0
+
+    async def handle(connection) -> None:
+        number = 0
+        async for message in connection:
+            for one in [message] if message == b"echo?" else answer(number, message):
+                await connection.send(one)
+            number += message != b"echo?"
+
+    async def main() -> None:
+        nonlocal port
+        async with serve(handle, "127.0.0.1", 0, compression=None) as server:
+            port = server.sockets[0].getsockname()[1]
+            ready.set()
+            await stop.wait()
+
+    stop = asyncio.Event()
+    thread = threading.Thread(target=lambda: loop.run_until_complete(main()))
+    thread.start()
+    assert ready.wait(10)
+    try:
+        yield f"ws://127.0.0.1:{port}/"
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join()
+        loop.close()
+
+
+@pytest.fixture(scope="module", params=list(Impl), ids=str)
+def server(request):
+    with own_server(ServerOptions(impl=request.param, port=0)) as (pid, url):
+        yield pid, url
+
+
+@pytest.mark.parametrize("text", [False, True])
+@pytest.mark.parametrize("pattern", list(Pattern))
+def test_every_echo_of_every_server_is_counted_once(server, pattern, text):
+    outcome = measure(replace(SHORT, pattern=pattern, text=text, burst=5, processes=2), server[1], pid=server[0])
+    tally = outcome.tally
+    assert tally.errors == tally.out_of_order == 0
+    assert tally.sent == tally.received == outcome.histogram.get_total_count() > 0
+    if pattern in (Pattern.FIXED_RATE, Pattern.BURST):
+        assert tally.planned == tally.sent == 4 * 50
+    jsonschema.validate(
+        report.build(outcome, report.server_facts("x", "python", {})), json.loads(report.SCHEMA.read_text())
+    )
+
+
+@pytest.mark.parametrize("size", [0, 16 * 1024 * 1024 - 20])
+def test_empty_and_large_payloads_come_back(server, size):
+    load = Load(clients=1, pattern=Pattern.CLOSED, payload_bytes=size, duration_s=0.5, warm_up_s=0)
+    tally = measure(load, server[1]).tally
+    assert tally.errors == 0
+    assert tally.received >= 1
+    assert tally.bytes_received == tally.received * (size + 20)
+
+
+def test_a_stall_shows_in_the_latencies_of_all_that_were_due_in_it():
+    """Coordinated omission: who waits for the answer before sending the next sees one slow message in 500."""
+    command = [sys.executable, "-m", "tests.support.stalling_server", "2", "0.5"]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        url = json.loads(child.stdout.readline())["url"]
+        load = Load(clients=2, rate=100, duration_s=5.0, warm_up_s=0.2)
+        latency = latency_ms(measure(load, url).histogram)
+    finally:
+        child.kill()
+        child.wait()
+        child.stdout.close()
+    assert latency["max"] >= 450
+    assert latency["p99"] >= 300  # a fifth of the time was a stall, so its last per cent is deep in it
+    assert latency["p50"] < latency["p99"] / 4
+
+
+@pytest.mark.parametrize(
+    ("answer", "wrong"),
+    [
+        (lambda n, message: [] if n % 10 == 3 else [message], "lost"),
+        (lambda n, message: [message[:-1] + b"\0"] if n % 10 == 3 else [message], "mismatched"),
+        (lambda n, message: [message, message] if n % 10 == 3 else [message], "duplicated"),
+        (lambda n, message: ["text"] if n % 10 == 3 else [message], "mismatched"),
+    ],
+)
+def test_what_is_wrong_with_an_echo_is_counted_as_such(answer, wrong):
+    with wrong_server(answer) as url:
+        tally = measure(SHORT, url).tally
+    count = getattr(tally, wrong)
+    assert tally.sent / 20 <= count <= tally.sent / 5
+    assert tally.errors >= count
+
+
+def test_echoes_out_of_order_are_matched_and_counted():
+    held = []
+
+    def swapped(n, message):
+        held.append(message)
+        return [] if n % 2 == 0 else [held.pop(), held.pop()]
+
+    with wrong_server(swapped) as url:
+        tally = measure(replace(SHORT, clients=1), url).tally
+    assert tally.mismatched == tally.duplicated == 0
+    assert tally.out_of_order >= tally.received // 3
+
+
+def test_killing_the_server_leaves_a_report_with_the_errors(tmp_path):
+    load = ["--clients", "5", "--rate", "50", "--duration", "4", "--warm-up", "0", "--out", str(tmp_path)]
+    with own_server(ServerOptions(impl=Impl.WEBSOCKETS, port=0)) as (pid, url):
+        command = [sys.executable, "-m", "ops.cli", "bench", "echo", "run", "--url", url, "--pid", str(pid), *load]
+        run = subprocess.Popen(command)
+        deadline = threading.Event()
+        while not connections_of(pid):
+            assert run.poll() is None
+            deadline.wait(0.05)
+        deadline.wait(1.5)  # the moment does not matter, as long as it is in the middle
+        os.kill(pid, signal.SIGKILL)
+        assert run.wait(30) == 99
+    (path,) = tmp_path.glob("*.json")
+    errors = report.read(path)["errors"]
+    assert errors["connectionsLost"] == 5
+    assert errors["messagesNotSent"] > 100
+    assert errors["errorRate"] > 0.2
+
+
+def connections_of(pid: int) -> int:
+    import psutil
+
+    return sum(each.status == psutil.CONN_ESTABLISHED for each in psutil.Process(pid).net_connections("tcp"))
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--impl", "picows", "--rate", "-1"], "rate: -1 is not within"),
+        (["--impl", "picows", "--clients", "0"], "clients: 0 is not within"),
+        (["--impl", "picows", "--duration", "nan"], "duration: nan is not within"),
+        (["--impl", "picows", "--scenario", "soak"], "there is no 'soak'; known are single, burst, steady"),
+        (["--url", "http://127.0.0.1:1/"], "is not a ws:// or wss:// URL"),
+        (["--url", f"ws://127.0.0.1:{free_port()}/"], "nothing answers"),
+        ([], "give --url, or --impl"),
+        (["--url", "ws://127.0.0.1:1/", "--command", "/no/such/server"], "'/no/such/server' could not be started"),
+        (["--impl", "picows", "--pid", "1"], "not together with"),
+        (["--impl", "picows", "--server-cores", "a"], "'a' is not a list of core numbers"),
+    ],
+)
+def test_wrong_options_are_one_clear_line(options, words, tmp_path):
+    command = [sys.executable, "-m", "ops.cli", "bench", "echo", "run", "--out", str(tmp_path), *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
+    assert done.returncode == 1
+    (line,) = done.stderr.strip().splitlines()
+    assert line.startswith("frt: ")
+    assert words in line
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_url_that_is_no_websocket_is_named():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            connection, _ = listener.accept()  # the look whether anything listens
+            connection.close()
+            connection, _ = listener.accept()
+            connection.recv(1_000)
+            connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+            connection.close()
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(EchoBenchError, match="is no WebSocket server"):
+            measure(SHORT, f"ws://127.0.0.1:{listener.getsockname()[1]}/")
+        thread.join()
