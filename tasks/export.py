@@ -71,7 +71,7 @@ class Exporter:
                 log.warning("export_failed", action="export_failed", error=str(error))
         try:
             self.export()
-            self._store.release_lease(LEASE, self._token)
+            self.close()
         except StressError as error:
             log.warning("export_failed", action="export_failed", error=str(error))
 
@@ -96,6 +96,10 @@ class Exporter:
         self._values = snapshot.values
         self._sweep(snapshot.at_ms)
         return True
+
+    def close(self) -> None:
+        """Another process may export at once."""
+        self._store.release_lease(LEASE, self._token)
 
     def _is_ours(self) -> bool:
         """Are the folder's files this Redis' own? Foreign ones are never written over."""
@@ -175,7 +179,13 @@ def _refuse(reason: str) -> bool:
 
 def export_now(store: RedisStore, settings: Settings) -> bool:
     """One last export by a process that ends after all others. Raises StressError."""
-    return Exporter(store, settings, Spiller(store, journal_file(settings)).spill).export()
+    spiller = Spiller(store, journal_file(settings))
+    exporter = Exporter(store, settings, spiller.spill)
+    try:
+        return exporter.export()
+    finally:
+        exporter.close()
+        spiller.close()
 
 
 def journal_file(settings: Settings) -> Path:
