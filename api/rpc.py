@@ -230,8 +230,8 @@ def _view(service: Service, method: Method) -> Callable[..., dict[str, Any]]:
 
 def _kind(schema: dict[str, Any]) -> type:
     """The Python type of a field's JSON schema; of an optional field, the type it has when it is there."""
-    name = (schema.get("anyOf") or [schema])[0]["type"]
-    return {"integer": int, "boolean": bool, "array": list}.get(name, str)
+    name = (schema.get("anyOf") or [schema])[0].get("type", "object")  # a model of its own is a reference
+    return {"integer": int, "boolean": bool, "array": list, "object": dict}.get(name, str)
 
 
 def parse(body: bytes) -> Any:
