@@ -132,6 +132,7 @@ def _params(method: Method) -> Iterable[Document]:
     if not method.params.model_fields:
         return
     whole = method.params.model_json_schema()
+    whole = _inlined(whole, whole.get("$defs", {}))
     for name in names_of(method.params):
         schema = {key: value for key, value in whole["properties"][name].items() if key not in ("title", "anyOf")}
         kinds = [kind for kind in whole["properties"][name].get("anyOf", []) if kind != {"type": "null"}]
@@ -142,6 +143,18 @@ def _params(method: Method) -> Iterable[Document]:
         if schema.get("default", ...) is None:
             del schema["default"]
         yield {"name": name, "schema": schema, "required": method.params.model_fields[name].is_required()}
+
+
+def _inlined(part: Any, models: Document) -> Any:
+    """Models inside a model stand where they are used: a parameter's schema has no place for definitions."""
+    if isinstance(part, list):
+        return [_inlined(one, models) for one in part]
+    if not isinstance(part, dict):
+        return part
+    if "$ref" in part:
+        return _inlined(models[part["$ref"].rpartition("/")[2]], models)
+    left_out = ("discriminator", "$defs")
+    return {key: _inlined(value, models) for key, value in part.items() if key not in left_out}
 
 
 def _example_params(schema: Document) -> list[Document]:
