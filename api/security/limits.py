@@ -84,7 +84,7 @@ class RateLimits:
                 self._lease(window, (account, kind), limit, cost - window.left)
             if window.left < cost:
                 first, window.refused = not window.refused, True
-                return Exceeded(limit=limit, retry_s=max(1.0, window.ends_s - now_s), first=first)
+                return Exceeded(limit=limit, retry_s=min(max(1.0, window.ends_s - now_s), WINDOW_S), first=first)
             window.left -= cost
             return None
 
