@@ -6,7 +6,6 @@ GET /metrics/targets tells Prometheus where those are (its HTTP service discover
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from time import perf_counter
 from typing import Final
@@ -47,9 +46,10 @@ def install(app: Flask, service: Service) -> None:
 
     def targets() -> tuple[Response, int]:
         try:
-            return jsonify([json.loads(target) for target in service.store.metrics_targets()]), 200
+            found = service.store.metrics_targets()
         except StoreError:
             return jsonify(error="The store is not available, try again later", code=RpcCode.STORE_UNAVAILABLE), 503
+        return jsonify([{"targets": [address], "labels": labels} for address, labels in found]), 200
 
     app.before_request(began)
     app.after_request(ended)

@@ -90,9 +90,9 @@ def _pressure() -> dict[str, float]:
 def _numa() -> dict[str, dict[str, int]]:
     found = {}
     for path in sorted(NUMA.glob("node[0-9]*/meminfo")):
-        sizes = dict(re.findall(r"(MemTotal|MemFree):\s+(\d+) kB", path.read_text()))
+        sizes = dict(re.findall(r"Mem(Total|Free):\s+(\d+) kB", path.read_text()))
         number = path.parent.name.removeprefix("node")
-        found[number] = {"total": int(sizes["MemTotal"]) * 1024, "free": int(sizes["MemFree"]) * 1024}
+        found[number] = {name.lower(): int(size) * 1024 for name, size in sizes.items()}
     return found
 
 
@@ -122,7 +122,7 @@ def families(sample: MachineSample) -> Iterable[Metric]:
         yield gauge("frt_machine_pressure_ratio", text, ("resource",), rows)
     if sample.numa:
         for name in ("total", "free"):
-            rows = [((node,), sizes[name]) for node, sizes in sample.numa.items()]
+            rows = [((node,), sizes[name]) for node, sizes in sample.numa.items() if name in sizes]
             yield gauge(f"frt_machine_numa_{name}_bytes", f"Memory of a NUMA node: {name}.", ("node",), rows)
     for at, name in enumerate(("receive", "transmit")):
         rows = [((device,), total[at]) for device, total in sample.network.items()]

@@ -5,7 +5,6 @@ Of all processes of one machine the one that holds the machine's lease also look
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from ipaddress import ip_address
 from socket import gethostname
@@ -87,8 +86,8 @@ class Monitor:
             try:
                 self._announce()
                 self._look_at_machine()
-            except StoreError as error:
-                log.info("metrics not announced", action="metrics_off", error=str(error))
+            except (StoreError, psutil.Error, OSError) as error:
+                log.info("not watched now", action="metrics_off", error=str(error))
             if self._stop.wait(self._settings.metrics_interval_s):
                 return
             self._report()
@@ -100,8 +99,7 @@ class Monitor:
     def _announce(self) -> None:
         if self.port:
             labels = {"role": self._metrics.role, "name": self._metrics.name, "host": gethostname()}
-            target = {"targets": [f"{self._host()}:{self.port}"], "labels": labels}
-            self._store.announce_target(json.dumps(target, sort_keys=True), self._keep_ms)
+            self._store.announce_target(f"{self._host()}:{self.port}", labels, self._keep_ms)
 
     def _host(self) -> str:
         """What others may call this machine; a wildcard address is no name."""
@@ -154,7 +152,7 @@ class Monitor:
             sum(total[at] - before.network.get(name, total)[at] for name, total in machine.network.items())
             for at in (0, 1)
         )
-        figures: dict[str, Any] = {"cores_percent": [round(100 * share) for share in busy_shares(machine, before)]}
+        figures: dict[str, Any] = {"cores_percent": [round(100 * share, 1) for share in busy_shares(machine, before)]}
         if machine.memory:
             figures["memory_available_mb"] = round(machine.memory["available"] / MEGABYTE)
             figures["memory_pressure"] = machine.pressure.get("memory")

@@ -93,7 +93,7 @@ FAMILIES: tuple[Family, ...] = (
     _family("paused", "string", Life.PERMANENT, "present while the whole service is paused"),
     _family("lease:{}", "string", Life.TTL, "holder's token of a singleton: supervisor, spiller"),
     _family("heartbeat", "hash", Life.PERMANENT, "sweep, chain -> JSON of what the supervisor did and saw last"),
-    _family("metrics-targets", "zset", Life.PERMANENT, "JSON of a metrics address -> Redis ms until which it is kept"),
+    _family("metrics-targets", "hash", Life.PERMANENT, "host:port of a process' metrics -> JSON {until_ms, labels}"),
     _family(f"{RATE_LIMITS}:{{}}", "string", Life.TTL, "calls of a key or address in the current minute"),
     _family("core-reserved", "hash", Life.PERMANENT, "reservation id -> lamports of the core wallet"),
 )

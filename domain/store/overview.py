@@ -173,16 +173,23 @@ class OverviewStore(Part):
     def heartbeat(self) -> Heartbeat:
         return Heartbeat.from_fields(self._edge.call("HGETALL", self._keys.named("heartbeat")))
 
-    def announce_target(self, target: str, keep_ms: int) -> None:
-        """One process' metrics address, as Prometheus' HTTP service discovery wants it; forgotten after ``keep_ms``."""
+    def announce_target(self, address: str, labels: Mapping[str, str], keep_ms: int) -> None:
+        """Where one process serves its metrics; forgotten after ``keep_ms``. The last one has the address."""
         key, now_ms = self._keys.named("metrics-targets"), self._now_ms()
-        self._edge.batch([("ZADD", key, now_ms + keep_ms, target), ("ZREMRANGEBYSCORE", key, "-inf", now_ms)])
+        old = [known for known, until_ms, _ in self._targets() if until_ms < now_ms]
+        document = json.dumps({"until_ms": now_ms + keep_ms, "labels": dict(labels)}, separators=(",", ":"))
+        writes = [("HSET", key, address, document)]
+        self._edge.batch([*writes, ("HDEL", key, *old)] if old else writes)
 
-    def metrics_targets(self) -> list[str]:
-        """JSON of the addresses that were announced and are not forgotten."""
-        key, now_ms = self._keys.named("metrics-targets"), self._now_ms()
-        found: list[str] = self._edge.call("ZRANGEBYSCORE", key, now_ms, "+inf")
-        return sorted(found)
+    def metrics_targets(self) -> list[tuple[str, dict[str, str]]]:
+        """(address, labels) of the processes that announced themselves and are not forgotten."""
+        now_ms = self._now_ms()
+        return [(address, labels) for address, until_ms, labels in self._targets() if until_ms >= now_ms]
+
+    def _targets(self) -> list[tuple[str, int, dict[str, str]]]:
+        found = self._edge.call("HGETALL", self._keys.named("metrics-targets"))
+        documents = [(address, json.loads(text)) for address, text in sorted(found.items())]
+        return [(address, document["until_ms"], document["labels"]) for address, document in documents]
 
     def _now_ms(self) -> int:
         seconds, micros = self._edge.call("TIME")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Any
 
@@ -137,13 +136,16 @@ def nobody() -> RedisStore:
 
 def test_targets_are_what_was_announced_and_not_forgotten(client: redis.Redis) -> None:
     api = make_api(client)
-    target = {"targets": ["host:9101"], "labels": {"role": "cycles", "name": "cycle-1"}}
-    api.store.announce_target(json.dumps(target), 60_000)
-    api.store.announce_target(json.dumps({"targets": ["gone:9101"], "labels": {}}), 1)
+    labels = {"role": "cycles", "name": "cycle-1"}
+    api.store.announce_target("host:9101", {"role": "control", "name": "control-1"}, 60_000)
+    api.store.announce_target("host:9101", labels, 60_000)  # whoever has the port now
+    api.store.announce_target("gone:9101", {}, 1)
     deadline = time.monotonic() + 5
     while len(api.store.metrics_targets()) > 1:
         assert time.monotonic() < deadline
-    assert api.client.get("/metrics/targets").get_json() == [target]
+    assert api.client.get("/metrics/targets").get_json() == [{"targets": ["host:9101"], "labels": labels}]
+    api.store.announce_target("host:9102", {}, 60_000)
+    assert sorted(client.hkeys("frt:metrics-targets")) == ["host:9101", "host:9102"]  # what is forgotten is removed
 
 
 def ready(api: Any) -> tuple[int, dict[str, bool]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 import urllib.request
 from collections.abc import Callable
@@ -47,8 +46,8 @@ def test_each_takes_the_next_free_port_and_one_has_the_machine(client: redis.Red
         targets = until(lambda: len(found := store.metrics_targets()) == 2 and found, "both announcements")
         ports = [monitor.port for monitor in monitors]
         assert ports[0] != ports[1]
-        announced = {doc["labels"]["name"]: doc["targets"] for doc in map(json.loads, targets)}
-        assert announced == {"cycle-1": [f"127.0.0.1:{ports[0]}"], "cycle-2": [f"127.0.0.1:{ports[1]}"]}
+        announced = {labels["name"]: address for address, labels in targets}
+        assert announced == {"cycle-1": f"127.0.0.1:{ports[0]}", "cycle-2": f"127.0.0.1:{ports[1]}"}
         until(lambda: "frt_machine_load1" in scrape(ports[0]), "the machine's figures")
         assert "frt_machine_load1" not in scrape(ports[1])
         assert 'name="cycle-2"' in scrape(ports[1])
