@@ -117,7 +117,8 @@ def attribute(tx: ChainTx, actors: Actors) -> Found:
         found = rule(tx, steps, actors)
         if found is not None:
             return found
-    deltas = {account: str(move.delta) for account, move in tx.tokens.items() if move.delta}
+    # Also those that did not change: a thread that Redis has forgotten keeps tokens in the accounts it was given.
+    deltas = {account: str(move.delta) for account, move in tx.tokens.items()}
     lamports = {a: str(tx.lamport_delta(a)) for a in tx.lamports if a != tx.payer and tx.error is None}
     owners = {move.owner for move in tx.tokens.values() if move.owner}
     inputs = {"recovered": True, "deltas": deltas, "lamports": lamports, "wallets": sorted(owners)}

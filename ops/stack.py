@@ -51,6 +51,7 @@ class Wanted:
     slot_ms: int
     program: Path | None = None
     with_api: bool = True
+    keep_chain: bool = False  # the local chain lives in a file of the folder and goes on after it was killed
 
 
 def free_port() -> int:
@@ -176,9 +177,13 @@ class Stack:
 
     def _localnet_spec(self, ready_file: Path) -> ChildSpec:
         wanted = self._wanted
-        options = ["--port", "0", "--ws-port", "0", "--slot-ms", str(wanted.slot_ms), "--seed", str(wanted.seed)]
+        ports = [str(free_port()) if wanted.keep_chain else "0" for _ in range(2)]  # a successor must take them over
+        options = ["--port", ports[0], "--ws-port", ports[1]]
+        options += ["--slot-ms", str(wanted.slot_ms), "--seed", str(wanted.seed)]
         options += ["--upgrade-authority", self._core, "--ready-file", str(ready_file)]
         options += ["--program-id", self._settings.program_id]
+        if wanted.keep_chain:
+            options += ["--state", str(wanted.directory.resolve() / "localnet.state")]
         if wanted.program is not None:
             options += ["--program", str(wanted.program.resolve())]
         return ChildSpec(
@@ -187,8 +192,8 @@ class Stack:
             command=(sys.executable, "-m", "ops.localnet", *options),
             env=child_environment(self._settings),
             ready=lambda pid: _written_by(ready_file, pid),
-            stop_timeout_s=5.0,
-            restart=False,  # its state would be gone, and with it the run
+            stop_timeout_s=20.0 if wanted.keep_chain else 5.0,  # it writes everything once more
+            restart=wanted.keep_chain,  # else its state would be gone, and with it the run
         )
 
     def _supervisor_spec(self, env: Mapping[str, str], number: int = 1) -> ChildSpec:

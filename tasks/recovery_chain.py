@@ -135,7 +135,8 @@ def _take_from_outbox(runtime: Runtime, draft: Draft, begun: Begun, lost: Sequen
     needed: Counter[tuple[str, str]] = Counter()
     for intent in lost:
         for entry in intent.inputs["entries"]:
-            needed[entry["owner"], entry["asset"]] += int(entry["amount"])
+            if runtime.store.thread_config(entry["owner"]) is not None:  # else it is forgotten, and so is what it owes
+                needed[entry["owner"], entry["asset"]] += int(entry["amount"])
     if not needed:
         return
     left = Counter(needed)

@@ -100,6 +100,9 @@ class Settings(WebSettings):
     countdown_min_ms: Milliseconds = Field(750, description="shortest pause between two cycles of a thread")
     countdown_max_ms: Milliseconds = Field(2_000, description="longest pause between two cycles of a thread")
     error_history_limit: int = Field(10, ge=1, le=10_000, description="errors kept per thread")
+    pool_target: int = Field(
+        0, ge=0, le=1_000, description="pools to have at a start: missing ones are created at random"
+    )
     journal_cap: int = Field(200_000, ge=1, description="unspilled journal entries at which cycles wait")
 
     # Workers and supervisor

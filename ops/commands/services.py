@@ -8,7 +8,7 @@ import signal
 import sys
 from pathlib import Path
 from threading import Event
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -30,9 +30,14 @@ from ops.commands.options import (
     settings_maker,
 )
 
+if TYPE_CHECKING:
+    from tasks.runtime import Runtime
+
 
 def up(
-    out: Annotated[Path | None, typer.Option(help="Folder for logs and data.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--data", "--out", help="Folder of this service; one that is there goes on.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the service's random decisions.")] = 0,
     rpc_url: RpcOption = None,
     program_id: ProgramIdOption = None,
@@ -46,7 +51,7 @@ def up(
     from ops.stack import API, CONTROL, CYCLES, SUPERVISOR, Stack, Wanted
     from tasks.app import create_app
     from tasks.bootstrap import prepare_chain
-    from tasks.export import export_now
+    from tasks.known_pools import check_version, create_missing_pools, pools_at_start
     from tasks.restore import check_sealing_key, restore
     from tasks.runtime import build_runtime
 
@@ -60,6 +65,7 @@ def up(
         seed=seed,
         slot_ms=slot_ms or settings.slot_ms,
         program=program,
+        keep_chain=True,
     )
     with Stack(wanted, maker) as stack, (stack.log_directory / "up.log").open("a") as log:
         configure_logging(stack.settings, log)
@@ -71,7 +77,10 @@ def up(
         runtime.store.set_run_once("seed", str(seed))
         runtime.store.set_run_once("started_at_ms", str(runtime.store.now_ms()))
         prepare_chain(runtime)
+        pools_at_start(runtime)
+        check_version(runtime)
         stack.open_services(app, stop.is_set)
+        create_missing_pools(runtime, effective.pool_target)
         _announce(stack.api_url, wanted.directory, effective.rpc_urls, console)
         try:
             while not stop.wait(0.5):
@@ -79,7 +88,17 @@ def up(
         finally:
             CURRENT.unlink(missing_ok=True)
             stack.stop((API, SUPERVISOR, CONTROL, CYCLES))
-            export_now(runtime.store, effective)  # what the last cycles committed after the supervisor had ended
+            _export_last(runtime, console)
+
+
+def _export_last(runtime: Runtime, console: Console) -> None:
+    """What the last cycles committed after the supervisor had ended; Redis keeps it all the same."""
+    from tasks.export import export_now
+
+    try:
+        export_now(runtime.store, runtime.settings)
+    except StressError as error:
+        console.print(f"the data folder is not quite current: {error}", highlight=False)
 
 
 def _announce(api_url: str, directory: Path, rpc_urls: tuple[str, ...], console: Console) -> None:

@@ -71,7 +71,7 @@ def closing_audit(world: RollbackWorld, threads: list[str]) -> AuditResult:
 
 
 def closes(result: AuditResult) -> None:
-    assert result.violations == []
+    assert [f"{found['id']}: {found['message']}" for found in result.violations] == []
     assert (result.unexplained_units, result.unexplained_lamports) == (0, 0)
 
 
