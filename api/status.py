@@ -140,6 +140,7 @@ def verification_totals(config: ThreadConfig, totals: Totals, flows: Flows) -> d
                 "tokens_retained": kept,
                 "tokens_received": received,
             }
+    funded = {f"funded_{name}": flows.funded.get(name, 0) for name in ("sol", *config.accounts)}
     return own | {
         "tokens_refilled": flows.tokens_refilled,
         "times_refilled": flows.times_refilled,
@@ -148,6 +149,7 @@ def verification_totals(config: ThreadConfig, totals: Totals, flows: Flows) -> d
         "network_fees_paid": totals.network_fees,
         "total_sol_spent": totals.pool_fees + totals.network_fees,
         "payment_fees_paid": flows.fees,
+        **funded,
     }
 
 

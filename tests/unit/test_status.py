@@ -49,6 +49,7 @@ LEDGER = {
         }
     ),
     "refill:t_1": json.dumps({"times": 2, "tokens": str(BIG), "sol": "400"}),
+    "fund:t_1": json.dumps({"sol": "100", "token_b": "5"}),
     "session:t_1": json.dumps(
         {
             "paid": "1",
@@ -60,6 +61,7 @@ LEDGER = {
             "tokens": "5",
             "sol": "100",
             "errors": {"InsufficientFunds": 7, "Old": 1},
+            "funded": {"sol": "30"},
         }
     ),
     "share:t_10": json.dumps({"paid": {"lp_b": "999"}, "received": {}, "retained": {}}),
@@ -173,6 +175,7 @@ FEES = {
     "network_fees_paid": 5_000,
     "total_sol_spent": 13_005_000,
     "payment_fees_paid": 15_000,
+    "funded_sol": 70,
 }
 REFILLS = {"times_refilled": 1, "tokens_refilled": BIG - 5, "sol_refilled": 300}
 
