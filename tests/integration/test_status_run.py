@@ -288,6 +288,8 @@ def test_every_field_is_what_the_chain_and_the_journal_say(run: Run) -> None:
     last = run.shown()
     assert differences(run, last, running=False) == []
     for name in run.names:
+        moments = [each[name]["lifetime"]["statistics"]["operation_counts"] for each in (first, again)]
+        assert moments[0]["total_attempts"] < moments[1]["total_attempts"], "MON-97: the answer follows the run"
         lifetime = last[name]["lifetime"]["statistics"]["operation_counts"]["total_attempts"]
         sessions = [each[name]["statistics"]["operation_counts"]["total_attempts"] for each in (stopped, last)]
         assert lifetime == sum(sessions)

@@ -341,6 +341,46 @@ def test_totals_grow_by_confirmed_amounts_only():
     assert (state.consecutive_failures, state.last_success_at_ms) == (0, 11)
 
 
+def test_every_fee_that_was_paid_is_in_the_trend_and_every_swap_in_the_range_of_losses():
+    world = make_world(ThreadKind.SWAP, pool=make_pool(3, 2))
+    state = ThreadState()
+    for amount in (100, 7, 3):  # of 66 2/3, 4 2/3 and 2 the floor keeps two thirds, two thirds and nothing
+        intent = prepare(world, amount)
+        state = apply_settlement(state, world.config, settle(world, intent, world.execute(intent)), 1)
+    assert (state.session.least_loss_pico, state.session.most_loss_pico) == (0, 10**12 * 2 // 14)
+    first = prepare(world, 100)
+    alone = apply_settlement(ThreadState(), world.config, settle(world, first, world.execute(first)), 1)
+    assert alone.lifetime.least_loss_pico == alone.lifetime.most_loss_pico == 10**12 * 2 // 200
+    world.liquidity = dict.fromkeys(Side, 0)
+    refused = settle(world, prepare(world), world.refuse("InsufficientFunds"))
+    state = apply_settlement(state, world.config, refused, 2)
+    assert state.fee_trend == (NETWORK_FEE,) * 4
+    state = apply_settlement(state, world.config, Settlement.expired(), 3)
+    assert state.fee_trend == (NETWORK_FEE,) * 4, "what never landed has paid nothing"
+    assert state.session.least_loss_pico == 0
+
+
+def test_the_error_history_keeps_as_many_as_the_setting_says():
+    world = make_world(ThreadKind.SWAP)
+    state = ThreadState()
+    for now_ms in range(1, 6):
+        state = apply_settlement(state, world.config, Settlement.expired(), now_ms, 3)
+    assert [note.at_ms for note in state.errors] == [3, 4, 5]
+    assert state.error_counts == {"BlockhashExpired": 5}
+
+
+def test_an_error_names_the_balance_that_was_seen_last_or_none():
+    """A transaction that never landed has no balances of its own."""
+    world = make_world(ThreadKind.SWAP)
+    unseen = apply_settlement(ThreadState(), world.config, Settlement.expired(), 1)
+    assert unseen.errors[0].available_balance == ""
+    state = ThreadState(balances={world.config.spends.value: 77})
+    assert apply_settlement(state, world.config, Settlement.expired(), 1).errors[0].available_balance == "77"
+    landed = settle(world, prepare(world), world.refuse("InsufficientFunds"))
+    noted = apply_settlement(state, world.config, landed, 1).errors[0]
+    assert noted.available_balance not in ("", "77"), "the transaction's own"
+
+
 def test_the_error_of_a_transaction_never_counts_as_success():
     world = make_world(ThreadKind.DEPOSIT)
     intent = prepare(world)
