@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from domain.chains import ChainKind, pool_chain_id
-from domain.flows import ledger_fields
+from domain.flows import funding_field, funding_lease, ledger_fields
 from domain.ids import Address, PoolId, ThreadId
 from domain.store.counts import HISTOGRAMS, PLAIN
 from domain.store.edge import Argument, Part
@@ -44,8 +44,8 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payments:
-    """What a pool's paying chains have booked for a thread: its ledger records, the newest slot they have settled,
-    and whether no payment that touches its wallet is under way.
+    """What was booked for a thread beside its own operations: its ledger records, the newest slot that is in them, and
+    whether no payment and no funding that touches its wallet is under way.
     """
 
     ledger: Mapping[str, str]
@@ -123,15 +123,17 @@ class ExportStore(Part):
         reads += [
             ("HMGET", self._keys.chain(pool_chain_id(kind, pool_id)), "intents", "state") for kind in _PAYING_KINDS
         ]
-        records, *chains = self._edge.batch(reads, atomic=True)
+        reads.append(("EXISTS", self._keys.lease(funding_lease(thread_id))))
+        records, *chains, funding = self._edge.batch(reads, atomic=True)
         states = [json.loads(state or "{}") for _, state in chains]
+        fund = json.loads(dict(zip(names, records, strict=True))[funding_field(thread_id)] or "{}")
         touched = [
             wallet in intent["in"].get("wallets", ()) for intents, _ in chains for intent in json.loads(intents or "[]")
         ]
         return Payments(
             ledger={name: record for name, record in zip(names, records, strict=True) if record is not None},
-            last_slot=max(state.get("last_slot", 0) for state in states),
-            quiet=not any(touched),
+            last_slot=max(fund.get("slot", 0), *(state.get("last_slot", 0) for state in states)),
+            quiet=not any(touched) and not funding,
         )
 
     def sealing_check(self) -> str | None:
