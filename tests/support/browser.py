@@ -92,7 +92,8 @@ class Page:
         if before:
             self.command("Page.addScriptToEvaluateOnNewDocument", source=before)
         self.command("Page.navigate", url=url)
-        self.until("document.readyState === 'complete'", "the page has loaded")
+        arrived = f"location.href === {json.dumps(url)} && document.readyState === 'complete'"
+        self.until(arrived, "the page has loaded")
 
     def run(self, script: str) -> Any:
         """The value of an expression; promises are waited for. Raises ScriptError."""
@@ -120,9 +121,11 @@ class Page:
         for kind in ("mousePressed", "mouseReleased"):
             self.command("Input.dispatchMouseEvent", type=kind, x=place[0], y=place[1], button="left", clickCount=1)
 
-    def press(self, key: str, code: int) -> None:
+    def press(self, key: str, code: int, text: str = "") -> None:
+        """A key by its name and its number; ``text``: what it writes, where it does."""
         for kind in ("keyDown", "keyUp"):
-            self.command("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code)
+            more = {"text": text} if text and kind == "keyDown" else {}
+            self.command("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, **more)
 
     def write(self, text: str) -> None:
         self.command("Input.insertText", text=text)
