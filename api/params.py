@@ -77,7 +77,7 @@ class CreatePool(CommandParams):
         return self
 
 
-class CreateDepositThread(CommandParams):
+class DepositThread(Params):
     pool_id: Id
     token_type: TokenType
     initial_amount: Amount
@@ -91,16 +91,28 @@ class CreateDepositThread(CommandParams):
         return self
 
 
-class CreateWithdrawalThread(CommandParams):
+class WithdrawalThread(Params):
     pool_id: Id
     token_type: TokenType
     share_tokens: bool = True
 
 
-class CreateSwapThread(CommandParams):
+class SwapThread(Params):
     pool_id: Id
     direction: Direction
     initial_amount: Amount
+
+
+class CreateDepositThread(DepositThread, CommandParams):
+    pass
+
+
+class CreateWithdrawalThread(WithdrawalThread, CommandParams):
+    pass
+
+
+class CreateSwapThread(SwapThread, CommandParams):
+    pass
 
 
 class RunAudit(CommandParams):

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from api import params as p
+from api import params_bulk as b
 from api import params_funding as f
 from api import params_reads as r
-from api.methods import commands, funding, pools, reads, sessions, threads
+from api.methods import bulk, commands, funding, pools, reads, sessions, threads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +67,15 @@ METHODS: Final = (
     _command("fund_thread", f.FundThread, funding.fund_thread, "Give a thread SOL, tokens or LP tokens"),
     _command("mint_and_send_tokens", f.MintAndSendTokens, funding.mint_and_send_tokens, "Mint tokens to any address"),
     _command("airdrop_sol", f.AirdropSol, funding.airdrop_sol, "Ask the faucet for SOL, where there is one"),
+    _command("create_threads", b.CreateThreads, bulk.create_threads, "Create up to a thousand threads"),
+    _command("start_threads", b.ThreadsCommand, bulk.start_threads, "Start threads: named, of a pool, or all"),
+    _command("stop_threads", b.ThreadsCommand, bulk.stop_threads, "Stop threads: named, of a pool, or all"),
+    _command("delete_threads", b.ThreadsCommand, bulk.delete_threads, "Delete threads: named, of a pool, or all"),
+    _command("stop_all_pool_threads", b.StopAllPoolThreads, bulk.stop_all_pool_threads, "Stop a pool's threads"),
+    _command("stop_all", b.WholeService, bulk.stop_all, "Stop every thread"),
+    _command("stop_service", b.WholeService, bulk.stop_service, "Stop every thread, then pause the service"),
+    _command("pause", b.WholeService, bulk.pause, "Submit nothing new until resumed; what is open settles"),
+    _command("resume", b.WholeService, bulk.resume, "End a pause of the service"),
     _command("run_audit", p.RunAudit, commands.run_audit, "The closing audit of a service at rest"),
     _read("rpc.discover", p.NoParams, commands.discover, "This API as an OpenRPC document"),
     _read("get_command", p.GetCommand, commands.get_command, "How a command ended, or that it is running"),

@@ -7,6 +7,15 @@ from typing import Final
 from tasks.control.admin import consolidate_pool_fees, pause_pool, set_swap_owner_only, unpause_pool, update_pool_fees
 from tasks.control.airdrop import airdrop_sol
 from tasks.control.audit import run_audit
+from tasks.control.bulk import (
+    create_threads,
+    delete_threads,
+    pause,
+    resume,
+    start_threads,
+    stop_service,
+    stop_threads,
+)
 from tasks.control.commands import Handler
 from tasks.control.funding import fund_thread, mint_and_send_tokens
 from tasks.control.pools import create_pool
@@ -38,5 +47,14 @@ HANDLERS: Final[dict[str, Handler]] = {
     "fund_thread": fund_thread,
     "mint_and_send_tokens": mint_and_send_tokens,
     "airdrop_sol": airdrop_sol,
+    "create_threads": create_threads,
+    "start_threads": start_threads,
+    "stop_threads": stop_threads,
+    "delete_threads": delete_threads,
+    "stop_all_pool_threads": stop_threads,
+    "stop_all": stop_threads,
+    "stop_service": stop_service,
+    "pause": pause,
+    "resume": resume,
     "run_audit": run_audit,
 }

@@ -34,6 +34,9 @@ def create_swap_thread(command: Command) -> None:
 def _create(command: Command, kind: ThreadKind, side: Side) -> None:
     """Name and wallet first, stored; then the thread and its setup transaction; ready when that is confirmed."""
     pool = command.runtime.pool(PoolId(command.params["pool_id"]))
+    if pool.probe_only:
+        text = f"Pool {pool.pool_id} is reserved for probes and takes no threads"
+        raise CommandError(CommandCode.WRONG_STATE, text, {"pool_id": pool.pool_id})
     if "thread" not in command.data:
         _name(command, kind)
         return
@@ -155,7 +158,7 @@ def _order(command: Command, thread_id: ThreadId, kind: OrderKind) -> None:
     """Give the order to the thread's chain, which carries it out and answers the command."""
     runtime = command.runtime
     record = runtime.store.get_chain(thread_id)
-    if record is None:
+    if record is None or not record.kind.is_thread:
         raise CommandError(CommandCode.THREAD_NOT_FOUND, f"Thread {thread_id} not found")
 
     def message(generation: int, seq: int) -> Next:

@@ -60,6 +60,18 @@ VALID: dict[str, dict[str, Any]] = {
         "amount": 1,
     },
     "airdrop_sol": {"amount": 2**53 - 1, "thread_id": THREAD_ID},
+    "create_threads": {
+        "count": 1_000,
+        "template": {"kind": "deposit", "pool_id": POOL_ID, "token_type": "A", "initial_amount": 5},
+    },
+    "start_threads": {"thread_ids": [THREAD_ID, UNKNOWN]},
+    "stop_threads": {"pool_id": POOL_ID},
+    "delete_threads": {"all": True},
+    "stop_all_pool_threads": {"pool_id": POOL_ID},
+    "stop_all": {},
+    "stop_service": {},
+    "pause": {},
+    "resume": {},
     "run_audit": {},
     "rpc.discover": {},
     "get_command": {"command_id": "some-command"},
@@ -69,6 +81,8 @@ COMMANDS = sorted(method.name for method in METHODS if issubclass(method.params,
 NO_NUMBER = (None, True, 1.0, 1.5, "1", "", [1], {"a": 1}, -1, -HUGE, HUGE)
 NO_BOOL = (None, 0, 1, "true", "", [], {}, 1.0, HUGE)
 NO_TEXT = (None, 1, True, 1.5, [], ["A"], {}, HUGE, "", "x" * 129)
+NO_LIST = (None, True, 1, "x", {}, [], [1], [None], [[]], [""], HUGE)
+NEW_THREAD: dict[str, Any] = {"kind": "deposit", "pool_id": POOL_ID, "token_type": "A", "initial_amount": 5}
 NO_CHOICE = (*NO_TEXT, "a", "C", "A ", "A_TO_B")
 WRONG: dict[str, tuple[Any, ...]] = {
     "token_a_decimals": (*NO_NUMBER, 10, U64),
@@ -89,6 +103,11 @@ WRONG: dict[str, tuple[Any, ...]] = {
     "liquidity": NO_BOOL,
     "swaps": NO_BOOL,
     "enable": NO_BOOL,
+    "threads": (*NO_LIST, [NEW_THREAD | {"kind": "probe"}], [NEW_THREAD | {"command_id": "c"}], [NEW_THREAD] * 1_001),
+    "count": (*NO_NUMBER, 0, 1_001),
+    "template": (*NO_TEXT, [NEW_THREAD], NEW_THREAD | {"initial_amount": -1}, {"kind": "swap", "pool_id": POOL_ID}),
+    "thread_ids": (*NO_LIST, [THREAD_ID] * 2, [f"t{n}" for n in range(1_001)]),
+    "all": (None, False, 1, "true", [True], {}),
     "funding_type": (*NO_CHOICE, "lp_a", "SOL"),
     "amount": (*NO_NUMBER, 0, U64 + 1),
     "recipient_address": (*NO_TEXT, "0" * 32, "1" * 31, "z" * 44, "l" * 43),
