@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
+from time import monotonic
 from typing import Any
 
 from api.client import Client
@@ -15,6 +16,7 @@ AMOUNT = 10**10
 SIDE_A, SIDE_B = "A", "B"
 NOBODY = "nobody-knows-this"
 SHORT = 2**53 - 1  # lamports that no core wallet has
+QUIET_S = 5.0  # longer than the longest pause between two cycles
 RECIPIENT = "9xQeWvG816bUx9EPjHmaT23yvVM2ZWbrrpZb9PusVFin"
 
 
@@ -216,10 +218,62 @@ def sessions(scene: Scene, thread_id: str) -> Any:
     return scene.check.ok("get_thread_sessions", thread_id=thread_id, limit=3)["sessions"]
 
 
+def pause(scene: Scene) -> None:
+    """What is open settles, nothing new is submitted for longer than any cycle waits, until the service is resumed."""
+    check, quiet = scene.check, Quiet(newest_submission(scene), monotonic())
+    check.ok("pause")
+    check.until("pause", lambda: quiet.lasts(newest_submission(scene)), "something is submitted all the time")
+    check.ok("resume")
+    check.until("resume", lambda: newest_submission(scene) != quiet.newest, "nothing is submitted any more")
+
+
+@dataclass(slots=True)
+class Quiet:
+    """Since when the newest submission has been the newest."""
+
+    newest: Any
+    since_s: float
+
+    def lasts(self, newest: Any) -> bool:
+        if newest != self.newest:
+            self.newest, self.since_s = newest, monotonic()
+        return monotonic() > self.since_s + QUIET_S
+
+
+def newest_submission(scene: Scene) -> Any:
+    return scene.check.ok("get_journal", thread_id=scene.threads["deposit_b"], event="submitted", limit=1)["entries"]
+
+
+def many(scene: Scene) -> None:
+    check = scene.check
+    template = {"kind": "deposit", "pool_id": scene.other_pool, "token_type": SIDE_A, "initial_amount": AMOUNT}
+    made = check.ok("create_threads", count=3, template=template)
+    ids = [entry["thread_id"] for entry in made["results"]]
+    check.effect("create_threads", len(set(ids)) == 3 and made["succeeded"] == 3, str(made)[:300])
+    check.refused("create_threads", -1002, count=1, template=template | {"pool_id": NOBODY})
+    check.refused("stop_threads", -32602, thread_ids=ids, all=True)
+    started = check.ok("start_threads", thread_ids=[*ids, NOBODY])
+    check.effect("start_threads", (started["succeeded"], started["failed"]) == (3, 1), str(started)[:300])
+    stopped = check.ok("stop_threads", thread_ids=ids[:1])
+    check.effect("stop_threads", stopped["succeeded"] == 1, str(stopped)[:300])
+    stopped = check.ok("stop_all_pool_threads", pool_id=scene.other_pool)
+    check.effect("stop_all_pool_threads", stopped["succeeded"] == 2, str(stopped)[:300])
+    deleted = check.ok("delete_threads", thread_ids=ids)
+    check.effect("delete_threads", deleted["succeeded"] == 3, str(deleted)[:300])
+    check.effect("delete_threads", not check.ok("list_threads", pool_id=scene.other_pool)["total"], "they are listed")
+
+
+def stop_everything(scene: Scene) -> None:
+    check = scene.check
+    stopped = check.ok("stop_all")
+    check.effect("stop_all", stopped["succeeded"] > 0 and not stopped["failed"], str(stopped)[:300])
+    check.effect("stop_all", not check.ok("list_threads", status="running")["total"], "threads are running")
+    check.ok("stop_service")
+    check.ok("resume")
+
+
 def audit(scene: Scene) -> None:
     check = scene.check
-    for row in check.ok("list_threads", status="running")["threads"]:
-        check.ok("stop_thread", thread_id=row["thread_id"])
     result = check.ok("run_audit")
     check.effect("run_audit", result["verdict"] == "pass", f"violations: {result['violations'][:2]}")
 
@@ -236,6 +290,9 @@ STEPS: tuple[Callable[[Scene], None], ...] = (
     slow_command,
     in_error,
     wind_down,
+    pause,
+    many,
+    stop_everything,
     audit,
 )
 
