@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import signal
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Event
 from time import monotonic
 from typing import Any
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -52,10 +53,11 @@ class Service:
     def start(self) -> None:
         self.folder.mkdir(exist_ok=True)
         kept = {name: value for name, value in os.environ.items() if not name.startswith("FRT_")}
+        kept["PYTHONPATH"] = str(ROOT)
         command = [sys.executable, "-m", "ops.cli", "up", "--data", str(self.folder), "--nodes", "2"]
         with (self.folder / "up.out").open("ab") as log:
             self.process = subprocess.Popen(
-                [*command, "--slot-ms", str(SLOT_MS)], cwd=self.folder, stdout=log, stderr=log, env=kept | {"PYTHONPATH": str(ROOT)}
+                [*command, "--slot-ms", str(SLOT_MS)], cwd=self.folder, stdout=log, stderr=log, env=kept
             )
         until(self._announced, "the service being up")
 
@@ -75,9 +77,14 @@ class Service:
     def call(self, method: str, **params: Any) -> Any:
         self.ids += 1
         body = json.dumps({"jsonrpc": "2.0", "id": self.ids, "method": method, "params": params}).encode()
-        request = urllib.request.Request(f"{self.url}/rpc", body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=60) as response:
-            answer = json.loads(response.read())
+        address = urlsplit(self.url)
+        assert address.hostname is not None
+        connection = http.client.HTTPConnection(address.hostname, address.port, timeout=60)
+        try:
+            connection.request("POST", "/rpc", body, {"Content-Type": "application/json"})
+            answer = json.loads(connection.getresponse().read())
+        finally:
+            connection.close()
         assert "result" in answer, answer
         return answer["result"]
 
