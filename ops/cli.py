@@ -7,7 +7,19 @@ import sys
 import typer
 
 from domain.errors import StressError
-from ops.commands import api_check, api_keys, bench_echo, calls, chaos, checks, keys, program, run, services
+from ops.commands import (
+    api_check,
+    api_keys,
+    bench_echo,
+    bench_reads,
+    calls,
+    chaos,
+    checks,
+    keys,
+    program,
+    run,
+    services,
+)
 
 app = typer.Typer(
     name="frt",
@@ -30,6 +42,7 @@ app.command("localnet", context_settings=PASS_ON)(services.localnet)
 app.add_typer(program.app, name="program", help="The on-chain program of the local chain.")
 app.add_typer(bench, name="bench", help="Benchmarks.")
 bench.add_typer(bench_echo.app, name="echo", help="WebSocket echo servers, and a client that measures any of them.")
+bench.command("reads")(bench_reads.reads)
 app.add_typer(keys.app, name="keys", help="The key that seals the wallets' keys.")
 app.command("doctor")(checks.doctor)
 app.command("config")(checks.config)
