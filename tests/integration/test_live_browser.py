@@ -191,13 +191,17 @@ def test_the_service_is_paused_and_resumed(page: Page, live: LiveStack) -> None:
     page.until("!document.getElementById('notices').innerText.includes('paused')", "the end of the notice")
 
 
-def test_all_threads_of_a_pool_are_stopped(page: Page, live: LiveStack) -> None:
+def test_all_threads_of_a_pool_are_stopped_and_started(page: Page, live: LiveStack) -> None:
     pool = live.pools[-1]
-    press(page, f"document.querySelector('#pools tr[data-id=\"{pool}\"] button')")
+    button = f"document.querySelector('#pools tr[data-id=\"{pool}\"] button[data-method=%s]')"
+    press(page, button % "stop_all_pool_threads")
     agree(page)
     members = [ThreadId(name) for name in live.threads[POOLS - 1 :: POOLS]]
     until(lambda: {status(live, name) for name in members} == {"stopped"}, "every thread of the pool stopped")
     assert status(live, live.threads[0]) == "running"
+    page.until("document.getElementById('toasts').innerText.includes('done for 50 threads')", "the answer")
+    press(page, button % "start_threads")
+    until(lambda: {status(live, name) for name in members} == {"running"}, "every thread of the pool running")
 
 
 def test_the_table_is_filtered_sorted_and_turned(page: Page) -> None:

@@ -1,6 +1,6 @@
 // Commands that change something: asked for, sent, and what became of them.
 
-import { element, put } from "./format.js";
+import { count, element, put } from "./format.js";
 import { command } from "./remote.js";
 
 const $ = (id) => document.getElementById(id);
@@ -27,8 +27,11 @@ export async function send(method, params, doing, button) {
   const began = performance.now();
   if (button) button.disabled = true;
   try {
-    await command(method, params);
-    put(node.firstChild, `${doing}: done in ${((performance.now() - began) / 1000).toFixed(1)} s`);
+    const result = await command(method, params);
+    const missed = result?.failed ? firstError(result) : "";
+    if (missed) throw new Error(missed);
+    const members = result?.total == null ? "" : ` for ${count(result.total)} threads`;
+    put(node.firstChild, `${doing}: done${members} in ${((performance.now() - began) / 1000).toFixed(1)} s`);
     node.classList.add("good");
     setTimeout(() => node.remove(), SHOWN_MS);
     return true;
@@ -39,6 +42,12 @@ export async function send(method, params, doing, button) {
   } finally {
     if (button) button.disabled = false;
   }
+}
+
+// Of a command for many threads that some of them refused.
+function firstError({ total, failed, results }) {
+  const first = results.find((one) => one.error)?.error.message;
+  return `${count(failed)} of ${count(total)} threads refused. ${first}`;
 }
 
 // Resolves to true when the person agrees.

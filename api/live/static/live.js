@@ -4,7 +4,7 @@ import { Chart, repaint } from "./charts.js";
 import { can, confirmed, offer, send } from "./commands.js";
 import { Faults } from "./faults.js";
 import { amountTo, clock, milliseconds, put, rate } from "./format.js";
-import { makeStates, Pools, showHead, showStates, showTables, showTiles, STATES, stateColour } from "./panels.js";
+import { makeStates, Pools, showHead, showStates, showTables, showTiles, STATES, stateColour, STOP_ALL } from "./panels.js";
 import { askKey, read, storedKey } from "./remote.js";
 import { listen } from "./stream.js";
 import { Threads } from "./threads.js";
@@ -23,7 +23,7 @@ const surplus = new Chart("chart-surplus", "Value invariant G", [{ name: "G", co
 
 const faults = new Faults();
 const threads = new Threads();
-const pools = new Pools(showPool, stopPool);
+const pools = new Pools(showPool, commandPool);
 makeStates((name) => threads.choose(name));
 
 let hello = { columns: [], kept: 300 };
@@ -59,10 +59,11 @@ async function showPool(id) {
   } catch { /* what the stream brings is shown all the same */ }
 }
 
-async function stopPool(id, button) {
-  if (!(await confirmed("Stop all threads of this pool?", `Every running thread of pool ${id} stops once its open operation is settled.`, "Stop all"))) return;
+async function commandPool(method, id, button) {
+  const text = `Every running thread of pool ${id} stops once its open operation is settled.`;
+  if (method === STOP_ALL && !(await confirmed("Stop all threads of this pool?", text, "Stop all"))) return;
   button.dataset.busy = id;
-  await send("stop_all_pool_threads", { pool_id: id }, `Stopping the threads of pool ${pools.label(id)}`, button);
+  await send(method, { pool_id: id }, `${method === STOP_ALL ? "Stopping" : "Starting"} the threads of pool ${pools.label(id)}`, button);
   delete button.dataset.busy;
   threads.load(true);
 }
@@ -85,7 +86,7 @@ const on = {
     showTiles(shown);
     showStates(shown.threads);
     showTables(shown);
-    pools.show(shown.pools, can("stop_all_pool_threads"));
+    pools.show(shown.pools, can);
     faults.show(shown.faults.count);
     $("pause").hidden = !can("pause") || shown.paused;
     $("resume").hidden = !can("resume") || !shown.paused;

@@ -8,6 +8,9 @@ const STATE_COLOURS = { running: "--good", created: "--k0", stopped: "--dim", er
 const OUTCOMES = ["submitted", "confirmed", "failed_expected", "failed_unexpected", "expired", "recovered"];
 const WORDS = { pass: "pass so far", fail: "fail", idle: "no load yet" };
 
+export const START_ALL = "start_threads";
+export const STOP_ALL = "stop_all_pool_threads";
+
 const fields = Object.fromEntries(Array.from(document.querySelectorAll("[data-field]"), (node) => [node.dataset.field, node]));
 
 function tile(name, text, bad = false) {
@@ -122,9 +125,10 @@ function delivery(shown) {
 }
 
 export class Pools {
-  constructor(onChange, onStop) {
+  // onCommand: (method, pool id, the pressed button)
+  constructor(onChange, onCommand) {
     this.constants = new Map();
-    this.onStop = onStop;
+    this.onCommand = onCommand;
     this.select = $("pool");
     this.select.addEventListener("change", () => onChange(this.select.value));
   }
@@ -153,7 +157,7 @@ export class Pools {
     return this.select.value !== before;
   }
 
-  show(pools, canStop) {
+  show(pools, can) {
     const body = $("pools");
     $("pools-empty").hidden = pools.length > 0;
     while (body.rows.length > pools.length) body.deleteRow(-1);
@@ -175,20 +179,27 @@ export class Pools {
       row.cells[0].title = pool.id;
       row.cells[4].classList.toggle("bad", (pool.surplus ?? "").startsWith("-"));
       row.dataset.id = pool.id;
-      const button = row.querySelector("button");
-      button.hidden = !canStop;
-      button.disabled = !pool.running || button.dataset.busy === pool.id;
-      const label = `Stop all threads of pool ${pool.id}`;
-      if (button.getAttribute("aria-label") !== label) button.setAttribute("aria-label", label);
+      for (const button of row.lastChild.children) {
+        const { method } = button.dataset;
+        button.hidden = !can(method) || (constants?.probe_only ?? false);
+        button.disabled = (method === STOP_ALL && !pool.running) || button.dataset.busy === pool.id;
+        const label = `${button.textContent} threads of pool ${pool.id}`;
+        if (button.getAttribute("aria-label") !== label) button.setAttribute("aria-label", label);
+      }
     });
   }
 
   row(body) {
     const row = body.insertRow();
     for (let column = 0; column < 8; column++) row.insertCell().className = column > 1 ? "n" : "";
-    const button = element("button", { type: "button" }, "Stop all");
-    button.addEventListener("click", () => this.onStop(row.dataset.id, button));
-    row.insertCell().append(button);
+    const cell = row.insertCell();
+    cell.className = "buttons";
+    for (const [method, verb] of [[START_ALL, "Start all"], [STOP_ALL, "Stop all"]]) {
+      const button = element("button", { type: "button" }, verb);
+      button.dataset.method = method;
+      button.addEventListener("click", () => this.onCommand(method, row.dataset.id, button));
+      cell.append(button);
+    }
     return row;
   }
 }
