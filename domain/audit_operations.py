@@ -19,6 +19,7 @@ TRADES = {
     OperationKind.WITHDRAWAL: InstructionKind.WITHDRAW,
     OperationKind.SWAP: InstructionKind.SWAP,
 }
+_OF_A_THREAD = frozenset({"spent", "received", "pool-fee"})
 FAILED = frozenset({Outcome.FAILED_EXPECTED, Outcome.FAILED_UNEXPECTED})
 
 
@@ -78,8 +79,9 @@ def _check_settled(books: Books, operation: JournalOp, settled: Settled, tx: Cha
         ("pool-fee", pool_fee, settled.pool_fee),
         ("compute", tx.compute_units, settled.compute_units),
     )
+    forgotten = _is_forgotten(books, operation)
     for name, expected, actual in pairs:
-        if actual is not None:
+        if actual is not None and not (forgotten and name in _OF_A_THREAD):
             found.equal(name, expected, actual, f"the chain's {name} differs from the booked one", **where)
     required = (settled.fee, settled.spent, settled.received, settled.pool_fee)
     if operation.kind in TRADES and settled.outcome is not Outcome.RECOVERED:
@@ -88,6 +90,11 @@ def _check_settled(books: Books, operation: JournalOp, settled: Settled, tx: Cha
         found.holds("error", bool(settled.error), f"failed with {tx.error}, booked without an error", **where)
     else:
         found.equal("error", "", settled.error, "succeeded, booked with an error", **where)
+
+
+def _is_forgotten(books: Books, operation: JournalOp) -> bool:
+    """Of a thread that was created and lost with Redis' newest data: nobody knows which accounts were its own."""
+    return books.rollbacks > 0 and operation.kind in TRADES and operation.chain_id not in books.threads_by_id
 
 
 def _amounts(books: Books, operation: JournalOp, tx: ChainTx) -> tuple[int, int, int]:
