@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import orjson
 
 from domain.chain.gateway import ChainUnreachableError, Want
+from domain.chain.keyring import KeyMissingError
+from domain.chain.keystore import KeystoreError
 from domain.chains import Begun
 from domain.cycle import Act, Halt, Wait, plan
 from domain.expiry import Expired, Landed, Pending, resolve
@@ -22,9 +24,10 @@ from domain.pool import Pool
 from domain.randomness import countdown_ms, generator
 from domain.refill import needs
 from domain.settle import OWN_KINDS, Settlement, apply_settlement, settle_thread_operation
-from domain.state import Order, ThreadState
+from domain.state import ErrorNote, Order, ThreadState
 from domain.store.histogram import bucket_of
 from domain.thread import OrderKind, ThreadConfig, ThreadStatus
+from domain.verdicts import Category, judge_transport
 from tasks.cycles.orders import ORDER_DELAY_MS, order_cycle
 from tasks.cycles.session import Session
 from tasks.draft import Draft, open_intents, operation_id
@@ -76,7 +79,7 @@ class ThreadCycle:
         except ChainUnreachableError:
             # "Could not ask" is never "is not there": the intents stay as they are.
             self.draft.intents = intents
-            self.wait(UNREACHABLE)
+            self._unreachable()
             return self._written()
         self._settle_all(intents, seen)
         self._check(seen)
@@ -88,7 +91,11 @@ class ThreadCycle:
                 self._go_on(seen)
         except ChainUnreachableError:
             # No fresh blockhash to sign with. Whatever depends on ``act`` comes after it: nothing is half done.
-            self.wait(UNREACHABLE)
+            self._unreachable()
+        except (KeystoreError, KeyMissingError) as error:
+            if self.begun.order:  # the order stays and is tried again: its command must be answered
+                raise
+            self._locked_out(str(error))
         return self._written()
 
     def settle_only(self) -> Draft:
@@ -278,6 +285,39 @@ class ThreadCycle:
     def wait(self, reason: str) -> None:
         self.state = self.state.waited(reason, self.cycle.now_ms)
         self.draft.count("waits", f"{self.config.kind.value}.{reason}")
+
+    def _unreachable(self) -> None:
+        """The chain gave no usable answer: an error once, however many cycles wait for it to come back (ERR-01)."""
+        if self.state.waiting != UNREACHABLE:
+            judgement, held = judge_transport(None), self.state.balances.get(self.config.spends.value)
+            note = ErrorNote(
+                at_ms=self.cycle.now_ms,
+                error=judgement.name,
+                message="no RPC endpoint gave a usable answer",
+                category=judgement.category.value,
+                operation_type=self.config.kind.value,
+                attempted_amount="0",
+                available_balance="" if held is None else str(held),
+                recovery_action=judgement.recovery_action,
+            )
+            self.state = self.state.noted(note, self.runtime.settings.error_history_limit)
+        self.wait(UNREACHABLE)
+
+    def _locked_out(self, why: str) -> None:
+        """The wallet cannot be opened: a person has to put the key right and start the thread again (DESIGN.md 7)."""
+        held = self.state.balances.get(self.config.spends.value)
+        note = ErrorNote(
+            at_ms=self.cycle.now_ms,
+            error="WalletUnusable",
+            message=why,
+            category=Category.SYSTEM.value,
+            operation_type=self.config.kind.value,
+            attempted_amount="0",
+            available_balance="" if held is None else str(held),
+            recovery_action="put the wallet's key right, then start the thread",
+        )
+        self.state = self.state.noted(note, self.runtime.settings.error_history_limit)
+        self.halt(note.error)
 
     def halt(self, reason: str) -> None:
         """An unexpected error: the thread goes to ``error``, state kept; open intents settle first (DESIGN.md 7)."""

@@ -100,8 +100,8 @@ def test_every_kind_confirms_and_the_pool_holds_what_the_threads_say(world):
     shown = world.runtime.store.observed_pools()[pool_id]
     assert shown.slot <= seen.slot
     assert shown.surplus <= world.runtime.store.marks(pool_id)["I4-G"].value
-    assert 0 < shown.liquidity_a
-    assert 0 < shown.lp_supply_b
+    assert shown.liquidity_a > 0
+    assert shown.lp_supply_b > 0
     assert faults(world) == []
 
 
@@ -271,3 +271,24 @@ def test_a_command_delivered_twice_acts_once(world):
     pools = len(world.runtime.store.list_pools())
     world.answer(command)
     assert len(world.runtime.store.list_pools()) == pools + 1
+
+
+def test_an_outage_is_one_error_however_long_it_lasts(world, monkeypatch):
+    thread = deposit_thread(world, new_pool(world))
+    start(world, thread)
+    world.until(lambda: confirmed(world, thread) >= 1, "an operation")
+    before, observe = state(world, thread), world.runtime.chain.observe
+
+    def silent(_):
+        raise ChainUnreachableError("nobody answers")
+
+    monkeypatch.setattr(world.runtime.chain, "observe", silent)
+    world.until(lambda: state(world, thread).waits >= before.waits + 3, "cycles without an answer")
+    monkeypatch.setattr(world.runtime.chain, "observe", observe)
+    world.until(lambda: confirmed(world, thread) > before.lifetime.confirmed, "operations after the outage")
+    stop(world, thread)
+    after = state(world, thread)
+    assert after.error_counts["NoAnswer"] - before.error_counts.get("NoAnswer", 0) == 1
+    (note,) = [note for note in after.errors if note.error == "NoAnswer"]
+    assert (note.category, note.recovery_action) == ("network", "asks again in the next cycle")
+    assert note.available_balance == str(before.balances["token_a"])

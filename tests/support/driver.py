@@ -72,13 +72,13 @@ def settings_for(folder: Path, redis_url: str, rpc_url: str, **more: Any) -> Set
 
 
 @contextlib.contextmanager
-def driver(folder: Path, *, seed: int = 7, **localnet: Any) -> Iterator[Driver]:
+def driver(folder: Path, *, seed: int = 7, settings: dict[str, Any] | None = None, **localnet: Any) -> Iterator[Driver]:
     """A real Redis and a real local chain with the program initialised."""
     wallet = Keypair()
     (folder / "core-wallet.json").write_text(json.dumps(list(bytes(wallet))))
     options: dict[str, Any] = {"slot_ms": 25, "upgrade_authority": str(wallet.pubkey())} | localnet
     with redis_server() as redis_url, running_localnet(**options) as chain:
-        runtime = build_runtime(settings_for(folder, redis_url, chain.rpc_url))
+        runtime = build_runtime(settings_for(folder, redis_url, chain.rpc_url, **settings or {}))
         runtime.store.set_run_once("seed", str(seed))
         prepare_chain(runtime)
         try:
