@@ -12,8 +12,10 @@ turns them back into the very same values. Fields for people stand beside the ex
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
+
+import orjson
 
 from domain.flows import Flows, ledger_fields
 from domain.session import iso
@@ -27,6 +29,7 @@ SERVICE: Final = "service"
 NAMES: Final = (THREADS, STATISTICS, POOLS, SERVICE)
 
 _CHAIN: Final = "chain:"
+_OF_AN_ERROR: Final = ("error", "category", "attempted_amount", "available_balance", "recovery_action")
 _OF_A_POOL: Final = ("outbox", "ledger", "marks", "low", "running", "eligible")
 
 Values = Mapping[str, Any]
@@ -51,7 +54,7 @@ def build(values: Values) -> dict[str, Document]:
             continue
         config, state = _json(record.pop("config", "")), _json(record.pop("state", ""))
         ledger = values.get(f"ledger:{config['pool']}", {})
-        known = ThreadState.from_doc(json.loads(json.dumps(state or {})))
+        known = ThreadState.from_doc(_state(values, thread_id))  # takes its document over
         threads[thread_id] = _thread(config, record, sealed.pop(thread_id, None), known)
         statistics[thread_id] = _statistics(config, known, ledger) | {"state": state}
     pools: Document = {}
@@ -107,20 +110,12 @@ def _values_of(documents: Mapping[str, Document]) -> dict[str, Any]:
     return values
 
 
-def error_document(thread_id: str, state: ThreadState) -> Document:
-    """``errors/<thread>.json``: the error history as it stands, oldest first."""
+def error_document(thread_id: str, notes: Iterable[Mapping[str, Any]]) -> Document:
+    """``errors/<thread>.json``: the error history (ErrorNotes) as it stands, oldest first."""
     errors = [
-        {
-            "timestamp": iso(note.at_ms),
-            "error": note.error,
-            "error_message": note.message,
-            "category": note.category,
-            "operation_type": note.operation_type,
-            "attempted_amount": note.attempted_amount,
-            "available_balance": note.available_balance,
-            "recovery_action": note.recovery_action,
-        }
-        for note in state.errors
+        {"timestamp": iso(note["at_ms"]), "error_message": note["message"], "operation_type": note["operation_type"]}
+        | {name: note[name] for name in _OF_AN_ERROR}
+        for note in notes
     ]
     return {"thread_id": thread_id, "errors": errors}
 
@@ -128,7 +123,7 @@ def error_document(thread_id: str, state: ThreadState) -> Document:
 def errors_of(statistics: Document) -> dict[str, Document]:
     """Every thread's error document, from statistics.json."""
     return {
-        thread_id: error_document(thread_id, ThreadState.from_doc(json.loads(json.dumps(entry["state"] or {}))))
+        thread_id: error_document(thread_id, (entry["state"] or {}).get("errors", ()))
         for thread_id, entry in statistics["statistics"].items()
     }
 
@@ -232,9 +227,14 @@ def _pool(pool_id: str, pool: Document, rest: dict[str, Any]) -> Document:
     }
 
 
+def _state(values: Values, thread_id: str) -> Document:
+    state: Document = _json(values[_CHAIN + thread_id].get("state", "")) or {}
+    return state
+
+
 def _json(text: str) -> Any:
-    """A JSON text that may be empty, as data: "" becomes None."""
-    return json.loads(text) if text else None
+    """A JSON text of the store that may be empty, as data: "" becomes None. Amounts in it are decimal strings."""
+    return orjson.loads(text) if text else None
 
 
 def _text(data: Any) -> str:
