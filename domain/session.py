@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final, Self
 
 from domain.flows import Flows, session_field
@@ -110,7 +111,12 @@ def session_file(record: Mapping[str, Any], *, precise: bool = False) -> str:
 
 def iso(at_ms: int) -> str | None:
     """Unix milliseconds as ISO 8601 in UTC, to the second; None for never (0)."""
-    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if at_ms else None
+    return _second(at_ms // 1000) if at_ms else None
+
+
+@lru_cache(maxsize=8_192)  # an export has thousands, many the same as in the one before
+def _second(at_s: int) -> str:
+    return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _assets(config: ThreadConfig) -> list[str]:
