@@ -214,11 +214,14 @@ class Books:
 
     @cached_property
     def known_accounts(self) -> frozenset[Address]:
-        """Token accounts that a configuration or an operation of the journal names, or that a wallet or pool owns."""
+        """Token accounts that a configuration or an operation of the journal names, or that a wallet, a pool or a
+        guest owns."""
         owners = self.wallets | {Address(pool) for pool in self.pools_by_id}
+        owners |= guests_of(self.journal, self.transactions, self.wallets)
         known = {account for book in self.threads for account in book.config.accounts.values()}
         known |= {vault for book in self.pools for vault in (book.pool.vault_a, book.pool.vault_b)}
-        known |= {Address(name) for op in self.journal.operations for name in op.inputs.get("deltas") or ()}
+        for field_name in ("deltas", "accounts"):
+            known |= {Address(name) for op in self.journal.operations for name in op.inputs.get(field_name) or ()}
         for tx in self.transactions.values():
             known |= {account for account, move in tx.tokens.items() if move.owner in owners}
         return frozenset(known)
@@ -233,3 +236,20 @@ class Books:
     def transactions_of(self, address: Address) -> list[ChainTx]:
         """The address' transactions, oldest first."""
         return [self.transactions[s] for s in self.history.get(address, ()) if s in self.transactions]
+
+
+def guests_of(
+    journal: Journal, transactions: Mapping[Signature, ChainTx], wallets: frozenset[Address]
+) -> frozenset[Address]:
+    """Strangers to whom a command minted tokens, and whoever holds what they handed on in transactions of their own.
+
+    Where tokens went that the chain shows a guest giving away is known, however often they changed hands since.
+    """
+    guests = {Address(name) for op in journal.operations for name in op.inputs.get("recipients") or ()} - wallets
+    known = 0
+    while known < len(guests):
+        known = len(guests)
+        for tx in transactions.values():
+            if guests.intersection(tx.signers) and not wallets.intersection(tx.signers):
+                guests |= {move.owner for move in tx.tokens.values() if move.delta > 0}
+    return frozenset(guests)

@@ -13,7 +13,7 @@ from time import monotonic, sleep
 from domain.audit import AuditResult, audit
 from domain.audit_findings import Findings
 from domain.audit_journal import read_journal
-from domain.audit_records import Books, ChainTx, Journal, PaymentBook, PoolBook, Rents, ThreadBook
+from domain.audit_records import Books, ChainTx, Journal, PaymentBook, PoolBook, Rents, ThreadBook, guests_of
 from domain.chain import program
 from domain.chain.receipts import AccountReader
 from domain.chains import ChainKind, pool_chain_id
@@ -126,7 +126,8 @@ def gather(runtime: Runtime, journal: Journal, archive: ChainArchive, tell: Prog
         wanted |= dict.fromkeys(op.signature for op in journal.operations)
         new = [signature for signature in wanted if signature not in transactions]
         transactions |= {tx.signature: tx for tx in archive.transactions(new)}
-        more = _further_accounts(transactions, history, owners, private=private, throttled=archive.throttled)
+        guests = guests_of(journal, transactions, frozenset(owners))
+        more = _further_accounts(transactions, history, owners | guests, private=private, throttled=archive.throttled)
         if not more:
             break
         history |= archive.histories(sorted(more))

@@ -88,6 +88,7 @@ class Command:
                     self._book(intent, receipt)
                 case Expired():
                     self.expired = True
+                    self._remember(intent, Outcome.EXPIRED)
                     self.draft.note("settled", intent, at_ms=self.cycle.now_ms, outcome=Outcome.EXPIRED.value)
                     self.draft.count("operations", f"{intent.kind.value}.expired")
                 case Pending(resend=resend):
@@ -99,9 +100,10 @@ class Command:
 
     def _book(self, intent: Intent, receipt: Receipt) -> None:
         self.receipt = receipt
-        self.progress.last_slot = receipt.slot
+        self.progress.last_slot = max(self.progress.last_slot, receipt.slot)
         settlement = settle_command(self.runtime, intent, receipt).booked_for(intent)
         self.draft.add_faults(settlement.faults)
+        self._remember(intent, settlement.outcome)
         self.draft.note(
             "settled",
             intent,
@@ -113,6 +115,11 @@ class Command:
             cu=receipt.compute_units,
         )
         self.draft.count("operations", f"{intent.kind.value}.{settlement.outcome.value}")
+
+    def _remember(self, intent: Intent, outcome: Outcome) -> None:
+        """Where several are under way at once, their outcomes come in several steps."""
+        if "trade" in intent.inputs:
+            self.data.setdefault("outcomes", {})[str(intent.number)] = outcome.value
 
     @property
     def pending(self) -> bool:

@@ -6,6 +6,7 @@ from typing import Final
 
 from tasks.control.admin import consolidate_pool_fees, pause_pool, set_swap_owner_only, unpause_pool, update_pool_fees
 from tasks.control.airdrop import airdrop_sol
+from tasks.control.attacks import attack_pool
 from tasks.control.audit import run_audit
 from tasks.control.bulk import (
     create_threads,
@@ -56,5 +57,6 @@ HANDLERS: Final[dict[str, Handler]] = {
     "stop_service": stop_service,
     "pause": pause,
     "resume": resume,
+    "attack_pool": attack_pool,
     "run_audit": run_audit,
 }

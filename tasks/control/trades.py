@@ -37,7 +37,22 @@ def trader(pool: Pool, kind: ThreadKind, side: Side, wallet: Address, accounts: 
 def trade(config: ThreadConfig, pool: Pool, seen: Observation, shown: PoolState, amount: int) -> Operation:
     """The operation, with what settling it needs: it is a command's, so no thread counts it."""
     operation = operation_for(config, pool, seen, shown, amount)
-    return replace(operation, kind=OperationKind.FUND, inputs=operation.inputs | traded(config, alone=True))
+    inputs = operation.inputs | traded(config, alone=True)
+    inputs["deltas"] = _deltas(config, pool, amount, int(inputs["expected_out"]))
+    return replace(operation, kind=OperationKind.FUND, inputs=inputs)
+
+
+def _deltas(config: ThreadConfig, pool: Pool, amount: int, output: int) -> dict[Address, str]:
+    """What the closing audit must find in the wallet's accounts and the vaults."""
+    spends, receives = config.accounts[config.spends], config.accounts[config.receives]
+    own = {spends: str(-amount), receives: str(output)}
+    match config.kind:
+        case ThreadKind.DEPOSIT:
+            return own | {pool.vault(config.side): str(amount)}
+        case ThreadKind.WITHDRAWAL:
+            return own | {pool.vault(config.side): str(-output)}
+        case ThreadKind.SWAP:
+            return own | {pool.vault(config.side): str(amount), pool.vault(config.side.other): str(-output)}
 
 
 def traded(config: ThreadConfig, *, alone: bool) -> dict[str, Any]:

@@ -135,7 +135,7 @@ def test_more_threads_than_the_core_wallet_can_pay_are_refused_before_the_first(
     store, core = world.runtime.store, world.runtime.chain.keyring.core_address
     before = world.runtime.store.tombstones(), statuses(world)
     balance = world.localnet.call("getBalance", core)["value"]
-    assert store.reserve_core("test", balance - 10**9, balance)
+    assert store.reserve_core("test", balance - 10**8, balance)
     error = error_of(world, "create_threads", count=1_000, template=template(pools[0]))
     alone = error_of(world, "create_deposit_thread", pool_id=pools[0], token_type="A", initial_amount=1)
     pool = error_of(world, "create_pool", **POOL)
