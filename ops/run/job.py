@@ -59,6 +59,7 @@ class JobOptions:
     make_settings: MakeSettings
     program: Path | None = None
     during_load: DuringLoad | None = None
+    keep_chain: bool = False
 
 
 @dataclass(slots=True)
@@ -119,6 +120,7 @@ class Job:
             seed=self._seed,
             slot_ms=scenario.slot_ms,
             program=options.program,
+            keep_chain=options.keep_chain,
         )
         with Stack(wanted, options.make_settings) as stack, (stack.log_directory / "run.log").open("a") as log:
             configure_logging(stack.settings, log)
