@@ -93,7 +93,7 @@ class ThreadCycle:
             # No fresh blockhash to sign with. Whatever depends on ``act`` comes after it: nothing is half done.
             self._unreachable()
         except (KeystoreError, KeyMissingError) as error:
-            if self.begun.order:  # the order stays and is tried again: its command must be answered
+            if self.order is not None:  # the order stays and is tried again: its command must be answered
                 raise
             self._locked_out(str(error))
         return self._written()
