@@ -9,7 +9,7 @@ from flask import Flask, Response, jsonify, request
 from flask.json.provider import DefaultJSONProvider
 from werkzeug.exceptions import HTTPException
 
-from api import health, metrics
+from api import docs, health, metrics
 from api.direct import DirectRpc
 from api.errors import RpcCode, RpcError
 from api.live import routes as live
@@ -45,6 +45,7 @@ def create_app(settings: Settings, store: Store, commands: Commands, clock: Cloc
     live.install(app, service)
     health.install(app, service)
     metrics.install(app, service)
+    docs.install(app)
     app.register_error_handler(HTTPException, _http_error)
     site = cast("StrictSite", jsonrpc.get_jsonrpc_site())
     direct = DirectRpc(app.wsgi_app, site, door, settings, app.extensions[metrics.REQUESTS])

@@ -19,7 +19,7 @@ from domain.runtime.settings import Settings
 RPC_PATH: Final = "/rpc"
 ALIVE_PATH: Final = "/health/live"  # for whoever watches the process; says nothing
 #: The live page itself, without any data: a browser loads it before a person can enter the key.
-SHELL: Final = ("/", "/favicon.ico")
+SHELL: Final = ("/", "/docs", "/favicon.ico")
 SHELL_FILES: Final = "/live/static/"
 
 #: For what sets no stricter policy of its own.
