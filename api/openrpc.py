@@ -60,6 +60,7 @@ _COMMAND: Final = (
     CommandCode.STILL_RUNNING,
 )
 _BY_METHOD: Final = {
+    "create_threads": CommandCode.POOL_NOT_FOUND,
     "create_swap_thread": CommandCode.SWAP_DIRECTION_TAKEN,
     "empty_thread": CommandCode.THREAD_IN_ERROR,
 }

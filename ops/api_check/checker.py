@@ -87,7 +87,7 @@ class Checker:
                 raise self._failed(method, f"{_shown(params)}: expected {code}, got {error}") from error
             if not Draft202012Validator(ERROR).is_valid(document):
                 raise self._failed(method, f"an error is not as documented: {document}") from error
-            if code not in codes_of(self._methods[method]) and code > -32004 and code < -1000 and code > -2000:
+            if -2_000 < code < -1_000 and code not in codes_of(self._methods[method]):
                 raise self._failed(method, f"the code {code} is not among those it documents") from error
             self.seen[method].codes.add(code)
             return error
