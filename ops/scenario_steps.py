@@ -90,6 +90,37 @@ class Threads(PoolStep):
     count: int | None = Field(None, ge=1)
 
 
+class Mint(PoolStep):
+    """Tokens minted to ``recipient``, a wallet that has no part in the run; by default a fresh one (STR-22)."""
+
+    action: Literal["mint"]
+    side: Literal["A", "B"] = "A"
+    amount: int = Field(1_000_000, ge=1, lt=2**64)
+    recipient: str | None = None
+
+
+class Whale(PoolStep):
+    """A large deposit of one wallet and its withdrawal at once (STR-13)."""
+
+    action: Literal["whale"]
+    side: Literal["A", "B"] = "A"
+    amount: int = Field(ge=1, lt=2**63)
+
+
+class Burst(PoolStep):
+    """Swaps both ways, deposits and withdrawals of one wallet, sent back to back (STR-15)."""
+
+    action: Literal["burst"]
+    count: int = Field(12, ge=1, le=32)
+
+
+class Drain(PoolStep):
+    """One side's liquidity swapped out as far as it goes, more asked for, then swapped back (STR-16)."""
+
+    action: Literal["drain"]
+    side: Literal["A", "B"] = "A"
+
+
 class SetFaults(PoolStep):
     """Switch exactly these faults of the local chain on, all others off (ops/localnet/faults.py)."""
 
@@ -108,7 +139,8 @@ class SetFaults(PoolStep):
 
 
 Step = Annotated[
-    UpdateFees | Pause | Unpause | OwnerOnly | Consolidate | Threads | SetFaults, Field(discriminator="action")
+    UpdateFees | Pause | Unpause | OwnerOnly | Consolidate | Threads | Mint | Whale | Burst | Drain | SetFaults,
+    Field(discriminator="action"),
 ]
 
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from solders.keypair import Keypair
+
 from domain.chain.errors import RpcError
 from domain.errors import CommandCode, StressError
 from domain.facts import POOL_FLAG_LIQUIDITY_PAUSED, POOL_FLAG_OWNER_ONLY, POOL_FLAG_SWAPS_PAUSED
@@ -15,7 +17,10 @@ from domain.store.gateway import RedisStore
 from domain.thread import ThreadStatus
 from ops.run.fleet import Call, Fleet, call_all
 from ops.scenario_steps import (
+    Burst,
     Consolidate,
+    Drain,
+    Mint,
     OwnerOnly,
     Pause,
     PoolStep,
@@ -23,6 +28,7 @@ from ops.scenario_steps import (
     Threads,
     Unpause,
     UpdateFees,
+    Whale,
     expand_pools,
     step_title,
 )
@@ -105,6 +111,20 @@ class Steps:
                 return self._consolidate(names)
             case Threads():
                 return self._threads(step, names)
+            case Mint():
+                recipient = step.recipient or str(Keypair().pubkey())
+                params = {"token_type": step.side, "recipient_address": recipient, "amount": step.amount}
+                minted = {"recipient_address": recipient, "amount_minted": step.amount}
+                return self._each(names, "mint_and_send_tokens", params, lambda answer: _shows(answer, minted))
+            case Whale():
+                params = {"kind": "whale", "side": step.side, "amount": step.amount}
+                return self._each(names, "attack_pool", params, lambda answer: _whale_returned(answer, step))
+            case Burst():
+                params = {"kind": "burst", "count": step.count}
+                return self._each(names, "attack_pool", params, _attack_problem)
+            case Drain():
+                params = {"kind": "drain", "side": step.side}
+                return self._each(names, "attack_pool", params, _drain_problem)
             case SetFaults():
                 shown = self._set_faults(step.set)
                 missing = sorted(set(step.set) - set(shown))
@@ -197,6 +217,30 @@ def _pause_flags(step: Pause | Unpause) -> int:
     return liquidity | (POOL_FLAG_SWAPS_PAUSED if step.swaps else 0)
 
 
-def _shows(answer: Answer, wanted: dict[str, int]) -> str:
+def _attack_problem(answer: Answer) -> str:
+    """Something of it went through, and every refusal is justified by the balances or a pause."""
+    outcomes: dict[str, int] = answer["outcomes"]
+    wrong = {name: times for name, times in outcomes.items() if name not in ("confirmed", "failed_expected")}
+    if wrong or not outcomes.get("confirmed"):
+        return f"the operations ended as {outcomes}"
+    return ""
+
+
+def _drain_problem(answer: Answer) -> str:
+    swaps = sum(1 for made in answer["trades"] if made["kind"] == "swap")
+    return _attack_problem(answer) or ("" if swaps else "nothing was swapped out")
+
+
+def _whale_returned(answer: Answer, step: Whale) -> str:
+    """What it withdrew is what it deposited, to the last unit."""
+    problem = _attack_problem(answer)
+    if problem:
+        return problem
+    left = answer["left"]
+    token, lp = left[f"token_{step.side.lower()}"], left[f"lp_{step.side.lower()}"]
+    return "" if (token, lp) in ((step.amount, 0), (0, step.amount)) else f"it is left with {left}"
+
+
+def _shows(answer: Answer, wanted: dict[str, Any]) -> str:
     different = [f"{name} is {answer.get(name)}" for name, value in wanted.items() if answer.get(name) != value]
     return ", ".join(different)

@@ -105,3 +105,43 @@ def test_faults_that_the_chain_did_not_take_fail_the_step():
     step = {"action": "faults", "set": {"http_500": {"probability": 0.1}}}
     assert only(step, answers=Answers(), faults=lambda given: {"seed": 1, **given}).ok
     assert not only(step, answers=Answers(), faults=lambda _: {"seed": 1}).ok
+
+
+LEFT = {"token_a": 9, "token_b": 0, "lp_a": 0, "lp_b": 0}
+SWAP = [{"kind": "swap", "side": "A", "amount": 1, "outcome": "confirmed"}]
+
+
+def attacked(left: dict[str, int] = LEFT, trades: list[dict[str, Any]] = SWAP, **outcomes: int) -> dict[str, Any]:
+    return {"outcomes": outcomes, "left": left, "trades": trades}
+
+
+@pytest.mark.parametrize(
+    ("step", "answer", "ok"),
+    [
+        ({"action": "whale", "amount": 9}, attacked(confirmed=2), True),
+        ({"action": "whale", "amount": 9}, attacked(LEFT | {"token_a": 0, "lp_a": 9}, confirmed=1), True),
+        ({"action": "whale", "amount": 10}, attacked(confirmed=2), False),  # it lost a unit
+        ({"action": "whale", "amount": 8}, attacked(confirmed=2), False),  # it gained one
+        ({"action": "burst"}, attacked(confirmed=8, failed_expected=4), True),
+        ({"action": "burst"}, attacked(confirmed=11, failed_unexpected=1), False),
+        ({"action": "burst"}, attacked(confirmed=11, expired=1), False),
+        ({"action": "burst"}, attacked(failed_expected=12), False),
+        ({"action": "drain", "side": "B"}, attacked(confirmed=3, failed_expected=1), True),
+        ({"action": "drain", "side": "B"}, attacked(trades=[], confirmed=1), False),
+    ],
+)
+def test_an_attack_holds_only_when_every_operation_is_explained(step, answer, ok):
+    answers = Answers(answer)
+    assert only(step | {"pools": ["a"]}, answers=answers).ok is ok
+    ((method, params),) = answers.sent
+    assert (method, params["pool_id"], params["kind"]) == ("attack_pool", "A", step["action"])
+
+
+def test_a_mint_goes_to_a_stranger_of_its_own_or_to_the_one_that_is_named():
+    right = {"recipient_address": "Somebody", "amount_minted": 7}
+    step = {"action": "mint", "pools": ["a"], "amount": 7, "recipient": "Somebody"}
+    assert only(step, answers=Answers(right)).ok
+    assert not only(step, answers=Answers(right | {"amount_minted": 6})).ok
+    fresh = Answers(*[right] * 2)
+    only({"action": "mint"}, answers=fresh)
+    assert fresh.sent[0][1]["recipient_address"] == fresh.sent[1][1]["recipient_address"] != "Somebody"
