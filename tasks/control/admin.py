@@ -6,8 +6,7 @@ ever be unexplained; when the step landed it gets its slot (domain/policy.py).
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 from domain.consolidation import FeeBooks, check_consolidation
@@ -31,22 +30,20 @@ from domain.operations import (
     UnpausePool,
     UpdatePoolFees,
 )
-from domain.policy import ADMIN_FLAGS, Policy, PolicyStep
+from domain.policy import ADMIN_FLAGS, Policy, PolicyChange
 from tasks.control.commands import Command
-
-Change = Callable[[PolicyStep], PolicyStep]
 
 
 def pause_pool(command: Command) -> None:
     bits, flags = _pause_bits(command)
     action = PausePool(admin=command.core, pool_id=_pool_id(command), flags=bits)
-    _administer(command, action, lambda step: replace(step, flags=step.flags | flags))
+    _administer(command, action, PolicyChange(set_flags=flags))
 
 
 def unpause_pool(command: Command) -> None:
     bits, flags = _pause_bits(command)
     action = UnpausePool(admin=command.core, pool_id=_pool_id(command), flags=bits)
-    _administer(command, action, lambda step: replace(step, flags=step.flags & ~flags))
+    _administer(command, action, PolicyChange(clear_flags=flags))
 
 
 def set_swap_owner_only(command: Command) -> None:
@@ -54,12 +51,10 @@ def set_swap_owner_only(command: Command) -> None:
     owner = Address(command.params.get("owner") or command.core)
     action = SetSwapOwnerOnly(admin=command.core, pool_id=_pool_id(command), enable=enable, owner=owner)
 
-    def change(step: PolicyStep) -> PolicyStep:
-        if enable:
-            return replace(step, flags=step.flags | POOL_FLAG_OWNER_ONLY, owner=owner)
-        return replace(step, flags=step.flags & ~POOL_FLAG_OWNER_ONLY)
-
-    _administer(command, action, change)
+    if enable:
+        _administer(command, action, PolicyChange(set_flags=POOL_FLAG_OWNER_ONLY, owner=owner))
+    else:
+        _administer(command, action, PolicyChange(clear_flags=POOL_FLAG_OWNER_ONLY))
 
 
 def update_pool_fees(command: Command) -> None:
@@ -72,15 +67,7 @@ def update_pool_fees(command: Command) -> None:
         liquidity_fee=liquidity or 0,
         swap_fee=swap or 0,
     )
-    _administer(
-        command,
-        action,
-        lambda step: replace(
-            step,
-            liquidity_fee=step.liquidity_fee if liquidity is None else liquidity,
-            swap_fee=step.swap_fee if swap is None else swap,
-        ),
-    )
+    _administer(command, action, PolicyChange(liquidity_fee=liquidity, swap_fee=swap))
 
 
 def _pool_id(command: Command) -> PoolId:
@@ -95,7 +82,7 @@ def _pause_bits(command: Command) -> tuple[int, int]:
     return bits, flags
 
 
-def _administer(command: Command, action: PlainAction, change: Change) -> None:
+def _administer(command: Command, action: PlainAction, change: PolicyChange) -> None:
     pool = command.runtime.pool(_pool_id(command))
     text = command.runtime.store.policy_text(pool.pool_id)
     policy = Policy.from_text(text)
@@ -120,9 +107,8 @@ def _administer(command: Command, action: PlainAction, change: Change) -> None:
     _check_effect(command, policy, step_id)
 
 
-def _send_step(command: Command, action: PlainAction, change: Change, policy: Policy) -> None:
+def _send_step(command: Command, action: PlainAction, change: PolicyChange, policy: Policy) -> None:
     step_id = f"{command.begun.chain_id}/{command.progress.operation_number + 1}"
-    newest = policy.steps[-1]
     command.send(
         Operation(
             kind=OperationKind.ADMIN,
@@ -135,7 +121,7 @@ def _send_step(command: Command, action: PlainAction, change: Change, policy: Po
         )
     )
     # Behind the sending: it may fail, and a step that was never sent must not look like one that expired.
-    command.draft.policy = policy.with_pending(replace(change(newest), operation_id=step_id)).to_text()
+    command.draft.policy = policy.with_pending(step_id, change).to_text()
     command.data["step"] = step_id
 
 
