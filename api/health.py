@@ -17,6 +17,7 @@ from domain.store.overview import Overview
 
 SUPERVISOR_MS: Final = 5_000  # a sweep is due every half second
 CHAIN_MS: Final = 15_000  # endpoints are asked every two seconds, one after the other, a second each at most
+QUEUE_MS: Final = 10_000
 CYCLE_MS: Final = 15_000  # a thread's cycle is due every two seconds, and after 2 s it is sent again
 
 
@@ -55,8 +56,7 @@ def checks(service: Service) -> Iterable[Check]:
             yield Check(name=name, ok=False, detail="unknown without Redis")
         return
     yield _redis(overview)
-    waiting = ", ".join(f"{queue} {depth}" for queue, depth in overview.queues.items())
-    yield Check(name="broker", ok=True, detail=f"messages not taken: {waiting}")
+    yield _broker(overview)
     yield _fresh("supervisor", overview, overview.heartbeat.swept_ms, SUPERVISOR_MS, "last sweep")
     yield _chain(overview)
     yield _cycles(overview)
@@ -65,6 +65,15 @@ def checks(service: Service) -> Iterable[Check]:
 def _redis(overview: Overview) -> Check:
     detail = "answers, but a recovery is going on" if overview.recovering else "answers"
     return Check(name="redis", ok=not overview.recovering, detail=detail)
+
+
+def _broker(overview: Overview) -> Check:
+    """A message that nobody takes for so long means that no worker consumes the queue."""
+    stuck = [queue for queue, waited in overview.heartbeat.waiting_ms.items() if waited > QUEUE_MS]
+    detail = "messages not taken: " + ", ".join(f"{queue} {depth}" for queue, depth in overview.queues.items())
+    if stuck:
+        detail += f"; nobody takes messages from: {', '.join(sorted(stuck))}"
+    return Check(name="broker", ok=not stuck, detail=detail)
 
 
 def _chain(overview: Overview) -> Check:

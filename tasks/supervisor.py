@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -78,6 +79,7 @@ class Supervisor:
         self._auditors = Auditors(runtime.store, runtime.settings)
         self._token = f"{gethostname()}:{os.getpid()}:{uuid4().hex}"  # tells who sweeps
         self._cycle_ms = 0
+        self._oldest: dict[str, tuple[bytes, int]] = {}  # queue -> the message that waits longest, seen since
 
     def close(self) -> None:
         self._auditors.close()
@@ -91,10 +93,12 @@ class Supervisor:
         store, settings = self._runtime.store, self._runtime.settings
         if not store.acquire_lease("supervisor", self._token, SWEEP_LEASE_MS):
             return 0
+        now_ms = store.now_ms()
         if self._recovery.step():
             self._spiller.spill()
+            self._cycle_ms = now_ms  # none may begin
+            self._note(now_ms)
             return 0
-        now_ms = store.now_ms()
         late = {queue for queue in (CYCLES_QUEUE, CONTROL_QUEUE) if self._backlogged(store, queue, now_ms)}
         if self._starts.are_late(store.lateness()):
             late.add(CYCLES_QUEUE)
@@ -116,14 +120,23 @@ class Supervisor:
         self._ensure_pool_chains(now_ms, live)
         self._spiller.spill()
         self._auditors.look()
-        store.note_heartbeat("sweep", {"at_ms": now_ms, "cycle_ms": self._cycle_ms})
+        self._note(now_ms)
         return revived
+
+    def _note(self, now_ms: int) -> None:
+        waiting = {queue: now_ms - since_ms for queue, (_, since_ms) in self._oldest.items()}
+        self._runtime.store.note_heartbeat(
+            "sweep", {"at_ms": now_ms, "cycle_ms": self._cycle_ms, "waiting_ms": waiting}
+        )
 
     def _backlogged(self, store: RedisStore, queue: str, now_ms: int) -> bool:
         """The oldest queued message is late: a backlog, not a loss. More deliveries would only make it longer."""
         raw = store.oldest_queued(self._runtime.publisher.queue_key(queue))
         if raw is None:
+            self._oldest.pop(queue, None)
             return False
+        if self._oldest.get(queue, (b"", 0))[0] != raw:
+            self._oldest[queue] = (raw, now_ms)
         eta = json.loads(raw)["headers"].get("eta")
         if eta is None:
             # Without a due time it is a start or a revival; it waits for a free worker, and so would another one.
@@ -174,8 +187,11 @@ def main() -> None:
     metrics = ProcessMetrics("supervisor", "supervisor")
     runtime = build_runtime(settings, metrics=metrics)
     watch(runtime, metrics)
-    restore(runtime)
-    check_sealing_key(runtime)
+    try:
+        restore(runtime)
+        check_sealing_key(runtime)
+    except StressError as error:
+        sys.exit(f"frt supervisor: {error}")
     run(runtime, stop.wait)
 
 

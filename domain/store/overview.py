@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from domain.ids import PoolId
@@ -54,6 +54,7 @@ class Heartbeat:
 
     swept_ms: int = 0
     cycle_ms: int = 0  # when a cycle was last seen to have begun, to the length of a sweep
+    waiting_ms: Mapping[str, int] = field(default_factory=dict)  # queue -> for how long nobody took its oldest message
     asked_ms: int = 0
     endpoints: tuple[EndpointReport, ...] = ()
     core_lamports: int | None = None  # None: could not be asked
@@ -62,12 +63,13 @@ class Heartbeat:
     @classmethod
     def from_fields(cls, fields: Mapping[str, str]) -> Heartbeat:
         """From the hash: ``sweep`` and ``chain`` are JSON, each written whole by one thread of the supervisor."""
-        sweep: dict[str, int] = json.loads(fields.get("sweep", "{}"))
+        sweep: dict[str, Any] = json.loads(fields.get("sweep", "{}"))
         chain: dict[str, Any] = json.loads(fields.get("chain", "{}"))
         core = chain.get("core_lamports")
         return cls(
             swept_ms=sweep.get("at_ms", 0),
             cycle_ms=sweep.get("cycle_ms", 0),
+            waiting_ms=sweep.get("waiting_ms", {}),
             asked_ms=chain.get("at_ms", 0),
             endpoints=tuple(EndpointReport(**each) for each in chain.get("endpoints", [])),
             core_lamports=None if core is None else int(core),
@@ -167,7 +169,7 @@ class OverviewStore(Part):
         return _counts(at_s, self._edge.batch(self._counter_reads()))
 
     def note_heartbeat(self, field: str, document: Mapping[str, Any]) -> None:
-        """``field``: "sweep" {at_ms, cycle_ms} or "chain" {at_ms, endpoints, core_lamports, core_at_ms}."""
+        """``field``: "sweep" {at_ms, cycle_ms, waiting_ms} or "chain" {at_ms, endpoints, core_lamports, core_at_ms}."""
         self._edge.call("HSET", self._keys.named("heartbeat"), field, json.dumps(document, separators=(",", ":")))
 
     def heartbeat(self) -> Heartbeat:

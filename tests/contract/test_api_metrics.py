@@ -193,6 +193,18 @@ def test_one_healthy_endpoint_is_enough(client: redis.Redis) -> None:
     assert ready(api)[0] == 200
 
 
+def test_a_queue_that_nobody_consumes_is_not_ready(client: redis.Redis) -> None:
+    api = make_api(client)
+    beat(api.store)
+    now_ms = api.store.now_ms()
+    for waited, good in ((9_000, True), (11_000, False)):
+        waiting = {"control": waited, "cycles": 0}
+        api.store.note_heartbeat("sweep", {"at_ms": now_ms, "cycle_ms": now_ms, "waiting_ms": waiting})
+        assert ready(api) == (200 if good else 503, ALL_WELL | {"broker": good})
+    assert "nobody takes messages from: control" in api.client.get("/health/ready").get_data(as_text=True)
+    assert value(scrape(api), "frt_queue_waiting_seconds", queue="control") == 11
+
+
 def test_a_recovery_is_not_ready(client: redis.Redis) -> None:
     api = make_api(client)
     beat(api.store)
