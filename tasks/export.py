@@ -30,7 +30,7 @@ from tasks.spill import Spiller
 log = structlog.get_logger()
 
 LEASE: Final = "exporter"
-LEASE_MS: Final = 10_000
+LEASE_MS: Final = 3_000  # asked for again before every single write
 LOOK_S: Final = 0.2
 SOONEST_S: Final = 1.0  # between two exports that ended sessions ask for
 SPILL_WAIT_S: Final = 6.0  # the lease of a spiller that died ends before
@@ -60,11 +60,8 @@ class Exporter:
         """Until ``stopped(seconds to wait)`` says so; then once more."""
         last = monotonic() - self._settings.export_ms / 1000
         while not stopped(LOOK_S):
-            passed = monotonic() - last
             try:
-                if passed * 1000 >= self._settings.export_ms or (
-                    passed >= SOONEST_S and self._store.sessions_waiting()
-                ):
+                if self._holds() and self._is_due(monotonic() - last):
                     last = monotonic()
                     self.export()
             except StressError as error:
@@ -75,17 +72,29 @@ class Exporter:
         except StressError as error:
             log.warning("export_failed", action="export_failed", error=str(error))
 
+    def _is_due(self, passed_s: float) -> bool:
+        if passed_s * 1000 >= self._settings.export_ms:
+            return True
+        return passed_s >= SOONEST_S and self._store.sessions_waiting() > 0
+
+    def _holds(self) -> bool:
+        """Is it this process' turn? When another one had it meanwhile, nothing that was known of the files counts."""
+        if self._store.lease_holder(LEASE) != self._token:
+            self._instance, self._faults = "", FaultFile(self._settings.data_dir)
+        return self._store.acquire_lease(LEASE, self._token, LEASE_MS)
+
+    def _keep(self) -> None:
+        """Before every write: a process that was frozen must not write into what another one has written since."""
+        if not self._store.renew_lease(LEASE, self._token, LEASE_MS):
+            raise FilesError("another process exports meanwhile")
+
     def export(self) -> bool:
         """One export, sessions first; False when there was nothing to write or another process does it.
 
         Raises StoreError, FilesError: nothing is lost, the next export begins anew.
         """
         store = self._store
-        if store.lease_holder(LEASE) != self._token:
-            self._instance = ""  # another one may have written meanwhile
-        if not store.has_run() or not store.acquire_lease(LEASE, self._token, LEASE_MS):
-            return False
-        if not self._is_ours():
+        if not store.has_run() or not self._holds() or not self._is_ours():
             return False
         self._save_sessions()
         self._faults.append(store.faults)
@@ -126,12 +135,12 @@ class Exporter:
     def _save_sessions(self) -> None:
         while entries := self._store.read_sessions(BATCH):
             for _, text in entries:
+                self._keep()
                 try:
                     self._sessions.save(json.loads(text))
                 except OSError as error:
                     raise FilesError(f"{self._folder.path} cannot be written to: {error.strerror}") from error
             self._store.drop_sessions([entry_id for entry_id, _ in entries])
-            self._store.renew_lease(LEASE, self._token, LEASE_MS)
 
     def _journal_is_safe(self, snapshot: Snapshot) -> bool:
         """Everything the snapshot knows stands in the journal's file: whoever holds that lease has moved it."""
@@ -141,6 +150,7 @@ class Exporter:
             if monotonic() > deadline:
                 return False
             sleep(SPILL_POLL_S)
+            self._keep()
             self._spill()
         return True
 
@@ -148,11 +158,11 @@ class Exporter:
         documents = build(snapshot.values)
         self._number = max(snapshot.at_ms, self._number + 1)
         header = Header(instance=self._instance, export=self._number, written_at_ms=snapshot.at_ms)
-        self._store.renew_lease(LEASE, self._token, LEASE_MS)
-        self._folder.save(header, documents)
+        self._folder.save(header, documents, self._keep)
         errors = errors_of(documents[STATISTICS])
         for thread_id, document in errors.items():
             if self._errors.get(thread_id) != document:
+                self._keep()
                 self._folder.save_errors(thread_id, document)
         for thread_id in self._folder.threads_with_errors() - set(errors):
             self._folder.remove_errors(thread_id)

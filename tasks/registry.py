@@ -19,6 +19,7 @@ from domain.runtime.metrics import ProcessMetrics
 from tasks.app import app, settings
 from tasks.behaviours import behaviour_of
 from tasks.names import TASK_NAMES
+from tasks.restore import check_sealing_key
 from tasks.runtime import Runtime, build_runtime, watch
 from tasks.walk import walk
 
@@ -43,7 +44,9 @@ class Process:
             with cls._lock:
                 if cls._runtime is None:
                     cls.metrics = ProcessMetrics(cls.role, cls.name)
-                    cls._runtime = build_runtime(settings, app, cls.metrics)
+                    runtime = build_runtime(settings, app, cls.metrics)
+                    check_sealing_key(runtime)
+                    cls._runtime = runtime
         return cls._runtime
 
 

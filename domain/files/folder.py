@@ -81,13 +81,20 @@ class DataFolder:
     def file(self, name: str) -> Path:
         return self.path / f"{name}.json"
 
-    def save(self, header: Header, documents: Mapping[str, Document]) -> None:
-        """Write one export: every file, then every backup. FilesError when there is no room or no permission."""
+    def save(
+        self, header: Header, documents: Mapping[str, Document], before_each: Callable[[], None] = lambda: None
+    ) -> None:
+        """Write one export: every file, then every backup. FilesError when there is no room or no permission.
+
+        ``before_each`` may raise to give the rest up.
+        """
         contents = {name: to_bytes(header.to_doc() | documents[name]) for name in NAMES}
         try:
             for name in NAMES:
+                before_each()
                 write_atomic(self.file(name), contents[name])
             for name in NAMES:
+                before_each()
                 write_atomic(backup_of(self.file(name)), contents[name])
         except OSError as error:
             raise FilesError(f"{self.path} cannot be written to: {error.strerror}") from error

@@ -12,7 +12,7 @@ from domain.documents import values_of
 from domain.files import folder as folder_module
 from domain.files.folder import DataFolder
 from domain.files.sessions import SessionFiles
-from domain.files.writing import write_atomic
+from domain.files.writing import FilesError, write_atomic
 from domain.runtime.settings import Settings
 from domain.store.gateway import RedisStore
 from domain.thread import ThreadStatus
@@ -197,3 +197,23 @@ def test_a_copy_of_the_day_and_no_more_sessions_than_wanted(store: RedisStore, t
     exporter(store, without).export()
     assert DataFolder(without.data_dir).daily_copies() == []
     assert kept_sessions(without) == [2]
+
+
+def test_a_process_that_lost_its_turn_stops_in_the_midst(
+    store: RedisStore, settings: Settings, monkeypatch: Any
+) -> None:
+    furnish_store(store)
+    process = exporter(store, settings)
+    process.export()
+    before = exported(settings)
+    store.set_service_paused(True)
+
+    def frozen_meanwhile(*args: Any, **kwargs: Any) -> None:
+        write_atomic(*args, **kwargs)
+        store._edge.call("SET", "frt:lease:exporter", "another", "PX", 60_000)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(folder_module, "write_atomic", frozen_meanwhile)
+        with pytest.raises(FilesError, match="another process"):
+            process.export()
+    assert exported(settings) == before
