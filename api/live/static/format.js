@@ -28,7 +28,7 @@ export function amountTo(text, decimals, places) {
   return point < 0 ? full : full.slice(0, point + 1 + places).replace(/\.?0+$/, "");
 }
 
-export const sol = (lamports) => (lamports == null ? NONE : `${amountTo(lamports, 9, 2)} SOL`);
+export const sol = (lamports, places) => (lamports == null ? NONE : `${amountTo(lamports, 9, places)} SOL`);
 export const clock = (ms) => new Date(ms).toLocaleTimeString("en-GB");
 export const shortId = (id) => (id.length <= 12 ? id : `${id.slice(0, 5)}…${id.slice(-4)}`);
 

@@ -57,7 +57,7 @@ export function showTiles(shown) {
   tile("cycles", rate(shown.rates.cycles));
   tile("lateness", milliseconds(shown.lateness_ms.p99));
   tile("confirm", milliseconds(shown.confirm_ms.p50));
-  tile("core", sol(shown.core.lamports));
+  tile("core", sol(shown.core.lamports, 2));
 }
 
 export function showStates(threads) {

@@ -153,7 +153,7 @@ export class Threads {
     const why = thread.waiting || thread.last_error;
     const texts = [
       thread.id, thread.kind, shortId(thread.pool), thread.side.replaceAll("_", " "), null, count(thread.confirmed),
-      count(thread.failed), why ? why.replaceAll("_", " ") : NONE, sol(thread.sol), thread.last_ms ? clock(thread.last_ms) : NONE,
+      count(thread.failed), why ? why.replaceAll("_", " ") : NONE, sol(thread.sol, 4), thread.last_ms ? clock(thread.last_ms) : NONE,
     ];
     texts.forEach((text, column) => { if (text != null) put(row.cells[column], text); });
     row.cells[0].title = thread.wallet;
