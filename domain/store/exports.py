@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from domain.chains import ChainKind, pool_chain_id
+from domain.chains import ChainKind, command_chain_id, pool_chain_id
 from domain.flows import funding_field, funding_lease, ledger_fields
-from domain.ids import Address, PoolId, ThreadId
+from domain.ids import Address, CommandId, PoolId, ThreadId
 from domain.store.counts import HISTOGRAMS, PLAIN
 from domain.store.edge import Argument, Part
 from domain.store.errors import StoreConflict
@@ -23,7 +23,6 @@ Value = Any  # str, dict[str, str], list[str] or list[[member, score]], as the k
 _START: Final = "0-0"
 # The moment's own: who holds what, which process is seen, what is under way in the broker.
 _NOT_KEPT: Final = frozenset({"journal", "sessions", "faults", "recovering", "redis-run", "heartbeat"})
-_OF_A_POOL: Final = ("running", "eligible", "outbox", "ledger", "low", "marks")
 _PAYING_KINDS: Final = (ChainKind.SHARE, ChainKind.REFILL)
 _POOL_KINDS: Final = (*_PAYING_KINDS, ChainKind.PROBE)
 _ATTEMPTS: Final = 5
@@ -161,17 +160,19 @@ class ExportStore(Part):
         ]
 
     def _names(self, threads: list[str], pools: list[str], archived: list[str], commands: list[str]) -> list[str]:
+        keys = self._keys
         plain = [family.pattern for family in FAMILIES if family.life is Life.PERMANENT and "{}" not in family.pattern]
-        names = [name for name in plain if name not in _NOT_KEPT]
-        names += [f"counters:{name}" for name in (*PLAIN, *HISTOGRAMS)]
-        names += [f"chain:{thread}" for thread in threads]
-        for command in commands:
-            names += [f"chain:command:{command}", f"command:{command}"]
-        for pool in sorted({*pools, *archived}):
-            names += [f"{name}:{pool}" for name in _OF_A_POOL]
-            names += [f"swap-slot:{pool}:{direction}" for direction in ("a_to_b", "b_to_a")]
-            names += [f"chain:{pool_chain_id(kind, PoolId(pool))}" for kind in _POOL_KINDS]
-        return names
+        found = [keys.named(name) for name in plain if name not in _NOT_KEPT]
+        found += [keys.counters(name) for name in (*PLAIN, *HISTOGRAMS)]
+        found += [keys.chain(thread) for thread in threads]
+        for command in map(CommandId, commands):
+            found += [keys.chain(command_chain_id(command)), keys.command(command)]
+        for pool in map(PoolId, sorted({*pools, *archived})):
+            found += [keys.running(pool), keys.eligible(pool), keys.outbox(pool), keys.ledger(pool), keys.low(pool)]
+            found.append(keys.marks(pool))
+            found += [keys.swap_slot(pool, direction) for direction in ("a_to_b", "b_to_a")]
+            found += [keys.chain(pool_chain_id(kind, pool)) for kind in _POOL_KINDS]
+        return [key.removeprefix(keys.prefix) for key in found]
 
     def _type(self, name: str) -> str:
         family = self._keys.family(self._keys.prefix + name)
