@@ -217,6 +217,8 @@ class Books:
         """Token accounts that a configuration or an operation of the journal names, or that a wallet, a pool or a
         guest owns."""
         owners = self.wallets | {Address(pool) for pool in self.pools_by_id}
+        if self.rollbacks:  # a wallet that Redis has forgotten; the journal names it where it was set up
+            owners |= self.named_wallets
         owners |= guests_of(self.journal, self.transactions, self.wallets)
         known = {account for book in self.threads for account in book.config.accounts.values()}
         known |= {vault for book in self.pools for vault in (book.pool.vault_a, book.pool.vault_b)}

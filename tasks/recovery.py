@@ -261,8 +261,10 @@ class Comparison:
     def _book_orphans(self, known: Known, there: AbstractSet[ChainId]) -> Counter[str]:
         """Operations of the journal whose chain Redis has forgotten altogether: a new thread, a new command."""
         gone = {name: doc for name, doc in known.submitted.items() if _chain_of(name) not in there}
-        for name in gone:
+        for name, doc in gone.items():
             self._remember_name(_chain_of(name))
+            if "thread" in doc["inputs"]:  # the set-up of one that never acted
+                self._remember_name(ChainId(doc["inputs"]["thread"]))
         still_open = {name: doc for name, doc in gone.items() if name not in known.settled}
         landed = {tx.signature: tx for tx in self._archive.transactions([doc["sig"] for doc in still_open.values()])}
         lines, outcomes = [], Counter[str]()
