@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -217,3 +218,27 @@ def test_a_process_that_lost_its_turn_stops_in_the_midst(
         with pytest.raises(FilesError, match="another process"):
             process.export()
     assert exported(settings) == before
+
+
+def test_it_is_never_far_behind_and_at_once_there_when_a_session_ends(
+    store: RedisStore, settings: Settings, monkeypatch: Any
+) -> None:
+    furnish_store(store)
+    process = exporter(store, settings)
+    clock, exports = [100.0], []
+    monkeypatch.setattr("tasks.export.monotonic", lambda: clock[0])
+    export = process.export
+    monkeypatch.setattr(process, "export", lambda: exports.append(clock[0]) or export())
+
+    def stopped(seconds: float) -> bool:
+        clock[0] += seconds
+        if exports and clock[0] - 118.0 < seconds and clock[0] >= 118.0:
+            finish_session(store, session(1))
+        return clock[0] > 121.0
+
+    process.run(stopped)
+    gaps = [later - earlier for earlier, later in pairwise(exports)]
+    assert max(gaps) <= 5.0
+    assert any(118.0 <= at <= 119.5 for at in exports)  # not only when its turn came
+    assert kept_sessions(settings) == [1]
+    assert store.lease_holder("exporter") is None
