@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
 from typing import Any
 
-from domain.audit_effects import COMPUTE_BUDGET, Effects
+from domain.audit_effects import Effects
 from domain.audit_findings import Findings
-from domain.audit_records import Books, ChainTx, JournalOp, Settled, Step
+from domain.audit_records import Books, ChainTx, JournalOp, Settled
 from domain.contract_errors import InstructionKind
 from domain.ids import Address, Signature
 from domain.operations import OperationKind, Outcome
@@ -174,12 +173,12 @@ def _check_numbers(books: Books, found: Findings) -> None:
 
 
 def _check_unbooked(books: Books, found: Findings) -> None:
-    """Whatever one of our wallets signed is in the journal; only the program's initialisation comes before it."""
+    """Whatever one of our wallets signed is in the journal."""
     booked = {operation.signature for operation in books.journal.operations}
     older = 0
     for tx in books.transactions.values():
         ours = sorted(books.wallets.intersection(tx.signers))
-        if not ours or tx.signature in booked or _is_initialisation(books, tx):
+        if not ours or tx.signature in booked:
             continue
         if tx.slot < books.from_slot:
             older += 1
@@ -195,14 +194,3 @@ def _check_unbooked(books: Books, found: Findings) -> None:
     found.by_check["unbooked"] += len(books.transactions)
     if older:
         found.note(f"{older} transactions of our wallets are older than the journal (slot {books.from_slot})")
-
-
-def _is_initialisation(books: Books, tx: ChainTx) -> bool:
-    """The core wallet initialised the program before there was a journal: exactly that, and no other instruction."""
-    own = list(_own_steps(tx))
-    wanted = (books.program, InstructionKind.INITIALIZE_PROGRAM)
-    return tx.signers == (books.core,) and [(step.program, step.data[0]) for step in own] == [wanted]
-
-
-def _own_steps(tx: ChainTx) -> Iterator[Step]:
-    return (step for step in tx.steps if step.within is None and step.program != COMPUTE_BUDGET)

@@ -5,23 +5,27 @@ Runs in the process that starts a run; it may wait, which no task may.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from itertools import count
 from time import monotonic, sleep
 
 import structlog
 
 from domain.chain.errors import RpcError
 from domain.chain.gateway import ChainUnreachableError, Want
+from domain.chains import command_chain_id
 from domain.errors import CommandCode, CommandError
-from domain.expiry import Expired, Landed, resolve
-from domain.ids import OperationId
-from domain.operations import InitializeProgram, Operation, OperationKind
+from domain.ids import CommandId
+from tasks.control.commands import command_cycle
 from tasks.runtime import Runtime
+from tasks.walk import walk
 
 log = structlog.get_logger()
 
 CORE_TARGET_LAMPORTS = 1_000_000 * 10**9  # on a chain of our own money is free
 POLL_S = 0.05
+GENESIS_SHOWN = 12
 
 
 def prepare_chain(runtime: Runtime, *, timeout_s: float = 60.0) -> None:
@@ -74,34 +78,28 @@ def _fund(runtime: Runtime, deadline: float) -> None:
 
 
 def _initialise(runtime: Runtime, deadline: float) -> None:
-    chain = runtime.chain
-    seen = chain.observe(Want(addresses=(chain.system_state,)))
-    if seen.accounts[chain.system_state] is not None:
+    """A command like any other, so it is in the journal; carried out here, because nobody else may run yet."""
+    chain, store = runtime.chain, runtime.store
+    if chain.observe(Want(addresses=(chain.system_state,))).accounts[chain.system_state] is not None:
         return
-    core = chain.keyring.core_address
-    operation = Operation(
-        kind=OperationKind.SETUP,
-        actions=(InitializeProgram(authority=core, admin=core),),
-        payer=core,
-        signers=(core,),
-        inputs={"method": "initialize_program"},
-    )
-    now_ms = runtime.store.now_ms()
-    intent = chain.prepare(operation, OperationId("bootstrap/1"), 1, now_ms=now_ms, slot=seen.slot)
-    while monotonic() < deadline:
-        chain.submit([intent])
-        sleep(POLL_S * 4)
-        seen = chain.observe(Want(signatures=(intent.signature,)))
-        resolution, intent = resolve(intent, seen.lookups[intent.signature], seen)
-        if isinstance(resolution, Landed):
-            error = resolution.receipt.error
-            if error is not None:
-                raise CommandError(
-                    CommandCode.CONTRACT_REFUSED,
-                    f"the program refused to be initialised: {error.code}; is the core wallet its upgrade authority?",
-                )
-            log.info("program_initialised", action="program_initialised", slot=resolution.receipt.slot)
-            return
-        if isinstance(resolution, Expired):
+    genesis = str(chain.endpoints.call("getGenesisHash"))[:GENESIS_SHOWN]
+    for attempt in count(1):
+        command_id = CommandId(f"initialize-{genesis}-{attempt}")  # whoever dies here and starts again goes on with it
+        answer = store.command_answer(command_id)
+        if answer is None or "error" not in json.loads(answer):
             break
-    raise CommandError(CommandCode.CHAIN_UNREACHABLE, "the program's initialisation did not land")
+    runtime.commands.send("initialize_program", {}, command_id)
+    chain_id = command_chain_id(command_id)
+    while (answer := store.command_answer(command_id)) is None:
+        if monotonic() > deadline:
+            raise CommandError(CommandCode.CHAIN_UNREACHABLE, "the program's initialisation did not land")
+        record = store.get_chain(chain_id)
+        if record is not None and record.live:
+            walk(runtime, command_cycle, chain_id, record.generation, record.seq)
+        sleep(POLL_S)
+    document = json.loads(answer)
+    if "error" in document:
+        error = document["error"]
+        text = f"the program refused to be initialised: {error['message']}; is the core wallet its upgrade authority?"
+        raise CommandError(CommandCode(error["code"]), text, error["data"])
+    log.info("program_initialised", action="program_initialised", slot=document["ok"]["slot"])

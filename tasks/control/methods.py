@@ -20,6 +20,7 @@ from tasks.control.bulk import (
 from tasks.control.commands import Handler
 from tasks.control.funding import fund_thread, mint_and_send_tokens
 from tasks.control.pools import create_pool
+from tasks.control.setup import initialize_program
 from tasks.control.threads import (
     create_deposit_thread,
     create_swap_thread,
@@ -31,6 +32,7 @@ from tasks.control.threads import (
 )
 
 HANDLERS: Final[dict[str, Handler]] = {
+    "initialize_program": initialize_program,
     "create_pool": create_pool,
     "create_pool_random": create_pool,
     "create_deposit_thread": create_deposit_thread,

@@ -178,11 +178,12 @@ class Ledger:
         self.execute(FAUCET, [(SYSTEM, [FAUCET, CORE], data, None)], {FAUCET: -lamports, CORE: lamports})
 
     def initialise(self) -> None:
-        """Before there is a journal."""
+        """A command like any other."""
         steps: list[tuple[str, list[str], bytes, str | None]] = [(FRT, [CORE, SYSTEM], b"\x00" + bytes(32), None)]
         paid = {SYSTEM_STATE: 1_468_560, TREASURY: TREASURY_RENT}
         steps += [(SYSTEM, [CORE, name], b"\0\0\0\0" + u64(rent) + bytes(40), FRT) for name, rent in paid.items()]
-        self.execute(CORE, steps, {CORE: -sum(paid.values()), **paid})
+        tx = self.execute(CORE, steps, {CORE: -sum(paid.values()), **paid})
+        self.book("command:initialize", "setup", tx, {"method": "initialize_program", "deltas": {}})
 
     def create_pool(self) -> None:
         pool = self.pool
