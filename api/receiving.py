@@ -1,15 +1,19 @@
-"""Gunicorn's threaded worker with an end to patience.
+"""Gunicorn's threaded worker with an end to patience, and with short ways for busy connections.
 
-A request that trickles in, or an answer that nobody takes, holds one of the threads only for so long.
+A request that trickles in, or an answer that nobody takes, holds one of the threads only for so long. After an answer a
+thread stays with its connection for a moment: gunicorn's own way back through the main loop, and from there to another
+thread, costs more time than a status read.
 """
 
 from __future__ import annotations
 
+import select
 import socket
+import ssl
 import struct
 from collections.abc import Iterable
 from io import BytesIO
-from threading import get_ident
+from threading import Semaphore, get_ident
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +24,8 @@ from domain.runtime.settings import Settings
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication
 
+LINGER_MS: Final = 200
+LINGERERS: Final = 32  # threads that may stay with a connection at once; api/serve.py has as many more
 SEND_TIMEOUT_S: Final = 30  # without the client taking a single byte
 
 
@@ -33,6 +39,7 @@ class ImpatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untype
         super().__init__(*args, **kwargs)
         self._receiving: dict[int, tuple[float, Any]] = {}  # thread -> deadline, connection
         settings: Settings = self.app.settings
+        self._lingering = Semaphore(LINGERERS)
         self._timeout_s = settings.receive_timeout_s
         self._max_body = settings.max_body_bytes
 
@@ -45,11 +52,29 @@ class ImpatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untype
         thread = get_ident()
         if not conn.initialized:
             conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", SEND_TIMEOUT_S, 0))
-        self._receiving[thread] = (monotonic() + self._timeout_s, conn)
+        while True:
+            self._receiving[thread] = (monotonic() + self._timeout_s, conn)
+            try:
+                result = super().handle(conn)
+            finally:
+                self._receiving.pop(thread, None)
+            if result is not True or not self._more_comes(conn):
+                return result
+
+    def _more_comes(self, conn: Any) -> bool:
+        """Whether the next request begins to arrive within a moment, and this thread may wait for it."""
+        if conn.is_http2 or not self.alive or conn.parser.unreader.buf.getvalue():
+            return False  # what was read ahead is gunicorn's to continue
+        if not self._lingering.acquire(blocking=False):
+            return False
         try:
-            return super().handle(conn)
+            if isinstance(conn.sock, ssl.SSLSocket) and conn.sock.pending():
+                return True
+            waiting = select.poll()
+            waiting.register(conn.sock, select.POLLIN)
+            return bool(waiting.poll(LINGER_MS)) and self.alive
         finally:
-            self._receiving.pop(thread, None)
+            self._lingering.release()
 
     def murder_keepalived(self, force: bool = False) -> None:
         """Once a second or more often, from the main loop."""

@@ -14,6 +14,7 @@ from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 
 from api.app import SERVICE
 from api.live.routes import FEED
+from api.receiving import LINGERERS
 from api.wsgi import build
 from domain.runtime.logs import configure_logging
 from domain.runtime.settings import Settings
@@ -51,7 +52,7 @@ class WebServer(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
             "bind": f"{host}:{settings.listen_port}",
             "workers": 1,  # who commands and then asks must see the effect (AnswerCache), and there is one live feed
             "worker_class": "api.receiving.ImpatientWorker",
-            "threads": settings.max_waiting_requests + settings.max_live_listeners + READ_THREADS,
+            "threads": settings.max_waiting_requests + settings.max_live_listeners + READ_THREADS + LINGERERS,
             "worker_connections": settings.max_connections,
             "limit_request_line": min(settings.max_header_bytes, LONGEST_REQUEST_LINE),
             "limit_request_fields": settings.max_header_fields,

@@ -81,7 +81,7 @@ class Gate:
 
     def _answers_to(self, host: str) -> bool:
         """Without keys, a foreign page may reach a loopback service by a name of its own that resolves to it."""
-        return host in self._hosts if self._hosts else bool(host) and is_local_host(host)
+        return host in self._hosts if self._hosts else _is_local(host)
 
 
 def _unauthorised(text: str) -> Refusal:
@@ -137,6 +137,11 @@ def _without_port(text: str) -> str:
     if text.startswith("["):
         return text[1:].partition("]")[0]
     return text.partition(":")[0] if text.count(":") == 1 else text
+
+
+@lru_cache(maxsize=256)
+def _is_local(host: str) -> bool:
+    return bool(host) and is_local_host(host)
 
 
 @lru_cache(maxsize=1_024)
