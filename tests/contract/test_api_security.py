@@ -97,7 +97,7 @@ def test_a_read_only_key_in_a_batch_and_a_notification(make: MakeApi) -> None:
 
 def test_every_route_but_liveness_and_the_bare_page_needs_a_key(make: MakeApi) -> None:
     api = make(api_keys=KEYS)
-    open_to_all = {"/", "/health/live", "/live/static/<path:filename>"}
+    open_to_all = {"/", "/docs", "/health/live", "/live/static/<path:filename>"}
     for rule in api.client.application.url_map.iter_rules():
         path = rule.rule.replace("<path:filename>", "nothing.js").replace("<pool_id>", "p")
         method = "POST" if "POST" in (rule.methods or ()) else "GET"
