@@ -16,6 +16,7 @@ from ops.commands import (
     chaos,
     checks,
     keys,
+    prepare,
     program,
     run,
     services,
@@ -35,6 +36,7 @@ PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_optio
 app.command("run")(run.run)
 app.command("chaos")(chaos.chaos)
 app.command("up")(services.up)
+app.command("prepare")(prepare.prepare)
 app.command("worker")(services.worker)
 app.command("api")(services.api)
 app.command("supervisor")(services.supervisor)

@@ -11,12 +11,12 @@ from ops.stack import CONTROL, CYCLES, ROOT, child_environment, control_spec, cy
 from tasks.app import create_app
 
 
-def run_nodes(settings: Settings, plan: WorkerPlan, stop: Event, *, control: bool) -> None:
+def run_nodes(settings: Settings, plan: WorkerPlan, stop: Event, *, cycles: bool, control: bool) -> None:
     """Run until ``stop``; a node that dies is started again. Raises ChildError when one does not come up."""
     env = child_environment(settings)
     app = create_app(settings)
     with Children(None, ROOT) as children:
-        specs = cycle_specs(app, settings, plan, env)
+        specs = cycle_specs(app, settings, plan, env) if cycles else []
         if control:
             specs.append(control_spec(app, env))
         children.start(specs, stop.is_set)

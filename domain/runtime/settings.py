@@ -111,6 +111,9 @@ class Settings(WebSettings):
         None, ge=1, le=1_000, description="cycles that one node runs at once; by default 4, with few nodes 32 in all"
     )
     nodes: int | None = Field(None, ge=1, le=1_024, description="cycle nodes; by default one per worker core")
+    task_events: bool = Field(
+        default=False, description="tell Flower about every task; costs a third of the throughput"
+    )
     overdue_ms: Milliseconds = Field(2_000, description="a chain this late and without lease is sent again")
     sweep_ms: Milliseconds = Field(500, description="pause between two sweeps of the supervisor")
 

@@ -18,8 +18,16 @@ from ops.commands.options import ConfigOption, settings_maker
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def config(config: ConfigOption = None) -> None:
+def config(
+    config: ConfigOption = None,
+    docs: Annotated[bool, typer.Option("--docs", help="All settings as a Markdown table.")] = False,
+) -> None:
     """The effective settings, without secrets."""
+    if docs:
+        from ops.settings_docs import settings_table
+
+        print(settings_table(), end="")
+        return
     print(json.dumps(settings_maker(config)({}).safe_dump(), indent=2))
 
 

@@ -115,6 +115,7 @@ def worker(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and start nothing.")] = False,
     cores: Annotated[int | None, typer.Option(min=1, help="Plan for this many cores (with --dry-run).")] = None,
     nodes: NodesOption = None,
+    cycles: Annotated[bool, typer.Option(help="Start the cycle nodes.")] = True,
     control: Annotated[bool, typer.Option(help="Also start the control node.")] = True,
     config: ConfigOption = None,
 ) -> None:
@@ -135,7 +136,9 @@ def worker(
     from ops.worker import run_nodes
 
     stop = _stop_event()
-    run_nodes(settings, plan, stop, control=control)
+    if not cycles and not control:
+        raise StressError("--no-cycles and --no-control together leave nothing to start")
+    run_nodes(settings, plan, stop, cycles=cycles, control=control)
 
 
 def api(config: ConfigOption = None) -> None:

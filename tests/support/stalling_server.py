@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import sys
-import time
+import threading
 
 from websockets.asyncio.server import serve
 
@@ -17,7 +17,7 @@ async def main(every_s: float, stall_s: float) -> None:
             await connection.send(message)
 
     def stall() -> None:
-        time.sleep(stall_s)  # the whole server stands still: that is the point
+        threading.Event().wait(stall_s)  # the whole server stands still: that is the point
         asyncio.get_running_loop().call_later(every_s, stall)
 
     async with serve(echo, "127.0.0.1", 0, compression=None) as server:

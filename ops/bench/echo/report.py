@@ -33,7 +33,6 @@ def build(outcome: Outcome, server: Document) -> Document:
     """The document; times are ISO 8601 in UTC, latencies milliseconds."""
     tally, load = outcome.tally, outcome.load
     seconds = outcome.measured_s
-    planned = max(1, tally.planned)
     return {
         "metadata": {
             "schemaVersion": SCHEMA_VERSION,
@@ -47,20 +46,7 @@ def build(outcome: Outcome, server: Document) -> Document:
             "partial": outcome.partial,
             "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
         },
-        "clientConfig": {
-            "url": outcome.url,
-            "clients": load.clients,
-            "pattern": load.pattern.value,
-            "loop": "open" if load.open_loop else "closed",
-            "messagesPerSecondPerClient": load.rate if load.open_loop else None,
-            "payloadBytes": load.payload_bytes,
-            "payloadKind": "text" if load.text else "binary",
-            "durationSeconds": load.duration_s,
-            "warmUpSeconds": load.warm_up_s,
-            "rampSeconds": load.ramp_s,
-            "processes": load.processes,
-            "seed": load.seed,
-        },
+        "clientConfig": _client_config(outcome),
         "serverConfig": server["options"],
         "throughput": {
             "messagesPlanned": tally.planned,
@@ -75,18 +61,7 @@ def build(outcome: Outcome, server: Document) -> Document:
             **latency_ms(outcome.histogram),
             "curve": curve_ms(outcome.histogram),
         },
-        "errors": {
-            "connectionErrors": tally.connect_errors,
-            "connectionRetries": tally.connect_retries,
-            "connectionsLost": tally.disconnected,
-            "messagesLost": tally.lost,
-            "messagesNotSent": tally.not_sent,
-            "mismatches": tally.mismatched,
-            "duplicates": tally.duplicated,
-            "outOfOrder": tally.out_of_order,
-            "errorRate": round(min(1.0, tally.errors / planned), 6),
-            "first": outcome.messages,
-        },
+        "errors": _errors(outcome),
         "client": {
             "connected": tally.connected,
             "cpuOfOneCore": outcome.cpu,
@@ -94,6 +69,41 @@ def build(outcome: Outcome, server: Document) -> Document:
             "lateSends": tally.late,
         },
         "resourceUsage": {"intervalSeconds": 1, "samples": outcome.resources},
+    }
+
+
+def _client_config(outcome: Outcome) -> Document:
+    load = outcome.load
+    return {
+        "url": outcome.url,
+        "clients": load.clients,
+        "pattern": load.pattern.value,
+        "loop": "open" if load.open_loop else "closed",
+        "messagesPerSecondPerClient": load.rate if load.open_loop else None,
+        "payloadBytes": load.payload_bytes,
+        "payloadKind": "text" if load.text else "binary",
+        "durationSeconds": load.duration_s,
+        "warmUpSeconds": load.warm_up_s,
+        "rampSeconds": load.ramp_s,
+        "processes": load.processes,
+        "seed": load.seed,
+    }
+
+
+def _errors(outcome: Outcome) -> Document:
+    tally = outcome.tally
+    planned = max(1, tally.planned)
+    return {
+        "connectionErrors": tally.connect_errors,
+        "connectionRetries": tally.connect_retries,
+        "connectionsLost": tally.disconnected,
+        "messagesLost": tally.lost,
+        "messagesNotSent": tally.not_sent,
+        "mismatches": tally.mismatched,
+        "duplicates": tally.duplicated,
+        "outOfOrder": tally.out_of_order,
+        "errorRate": round(min(1.0, tally.errors / planned), 6),
+        "first": outcome.messages,
     }
 
 
