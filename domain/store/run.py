@@ -89,11 +89,12 @@ class RunStore(Part):
     def reserve_core(self, reservation_id: str, lamports: int, balance: int) -> bool:
         """Set lamports of the core wallet aside, if all reservations together stay within ``balance``.
 
-        The same id again keeps its first amount. ValueError beyond 2^53 - 1, where the script's sum would be inexact.
+        The same id again keeps its first amount. ValueError beyond 2^53 - 1, where the script's sum would be inexact;
+        of a larger balance only so much counts (a faucet may have been generous).
         """
-        if not (0 <= lamports < EXACT_IN_LUA and 0 <= balance < EXACT_IN_LUA):
+        if not (0 <= lamports < EXACT_IN_LUA and balance >= 0):
             raise ValueError("lamports of the core wallet lie in 0 .. 2^53 - 1")
-        args: list[str | bytes | int] = [reservation_id, lamports, balance]
+        args: list[str | bytes | int] = [reservation_id, lamports, min(balance, EXACT_IN_LUA - 1)]
         return bool(self._edge.script("reserve_core", [self._keys.named("core-reserved")], args))
 
     def release_core(self, reservation_id: str) -> bool:

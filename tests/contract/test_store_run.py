@@ -147,7 +147,13 @@ def test_reservations_stay_within_the_balance(store: RedisStore) -> None:
     assert store.reserve_core("c", top - 5, top)
 
 
-@pytest.mark.parametrize(("lamports", "balance"), [(2**53, 5), (5, 2**53), (-1, 5)])
+def test_of_a_balance_beyond_exact_sums_only_so_much_counts(store: RedisStore) -> None:
+    assert store.reserve_core("one", 2**53 - 2, 10**18)
+    assert store.reserve_core("two", 1, 10**18)
+    assert not store.reserve_core("three", 1, 10**18)
+
+
+@pytest.mark.parametrize(("lamports", "balance"), [(2**53, 5), (-1, 5), (5, -1)])
 def test_lamports_that_a_script_cannot_add_exactly_are_refused(store: RedisStore, lamports: int, balance: int) -> None:
     with pytest.raises(ValueError, match="2\\^53"):
         store.reserve_core("a", lamports, balance)
