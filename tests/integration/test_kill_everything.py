@@ -211,3 +211,21 @@ def test_each_part_of_the_foundation_is_killed_alone_under_load(service, word):
     goes_on(runtime.store, threads, 2)
     runtime.close()
     audit(service, threads)
+
+
+def test_a_killed_run_leaves_nobody_behind_and_says_so_the_next_time(tmp_path):
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("FRT_")}
+    kept["PYTHONPATH"] = str(ROOT)
+    command = [sys.executable, "-m", "ops.cli", "run", str(ROOT / "scenarios" / "smoke.toml"), "--out", str(tmp_path)]
+    with (tmp_path.parent / "run.out").open("wb") as log:
+        process = subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log, env=kept)
+        until(lambda: b"running 6/6" in (tmp_path.parent / "run.out").read_bytes(), "full load")
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.kill()
+        process.wait()
+    assert len(children) > 5
+    _, left = psutil.wait_procs(children, timeout=10)
+    assert left == []
+    again = subprocess.run(command, cwd=tmp_path, env=kept, capture_output=True, text=True, timeout=60, check=False)
+    assert again.returncode != 0
+    assert "holds an earlier run" in again.stderr + again.stdout
