@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from solders.hash import Hash
 from solders.keypair import Keypair
 
 from domain.chain.build import token_address
 from domain.chain.gateway import ChainUnreachableError, Want
+from domain.chain.transaction import build_transaction
 from domain.ids import Address, PoolId, ThreadId
+from domain.operations import CreateTokenAccount, Deposit, Operation, OperationKind, Transfer
+from domain.pool import Side
 from domain.state import ThreadState
 from tasks.audit import run_audit
 from tests.support.driver import Driver, driver
@@ -262,6 +267,52 @@ def test_a_running_thread_may_be_funded_and_its_session_adds_up(world, pool_id):
     totals = record["verification_totals"]
     assert totals["balance_verification"]["verified"] is True
     assert [totals["token_flows"][f"funded_{name}"] for name in ("token_a", "token_b", "sol")] == [1_000_000] * 3
+
+
+def as_guest(world: Driver, guest: Keypair, *actions: Any) -> None:
+    """A transaction of somebody who has no part in the service, confirmed."""
+    chain, address = world.runtime.chain, Address(str(guest.pubkey()))
+    operation = Operation(kind=OperationKind.FUND, actions=actions, payer=address, signers=(address,), inputs={})
+    latest = world.localnet.call("getLatestBlockhash")["value"]["blockhash"]
+    instructions = chain.builder.instructions(operation)
+    signed = build_transaction(
+        payer=guest, instructions=instructions, blockhash=Hash.from_string(latest), compute_units=400_000
+    )
+    options = {"encoding": "base64", "preflightCommitment": "processed"}
+    signature = world.localnet.call("sendTransaction", b64encode(signed.wire).decode(), options)
+    landed = lambda: world.runtime.chain.observe(Want(signatures=(signature,))).lookups[signature].receipt  # noqa: E731
+    receipt = world.until(landed, "a guest's transaction landing")
+    assert receipt.error is None
+
+
+def test_whoever_was_given_tokens_may_play_and_hand_them_on(world, pool_id):
+    """STR-25: the closing audit follows a stranger's tokens, into the pool and from hand to hand."""
+    pool, guest, other = world.runtime.pool(PoolId(pool_id)), Keypair(), Keypair()
+    wallet, friend = Address(str(guest.pubkey())), Address(str(other.pubkey()))
+    token, lp = token_address(wallet, pool.mint_a), token_address(wallet, pool.lp_mint_a)
+    world.localnet.call("requestAirdrop", wallet, 10**9)
+    world.localnet.call("requestAirdrop", friend, 10**9)
+    world.call("mint_and_send_tokens", pool_id=pool_id, token_type="A", recipient_address=wallet, amount=5_000)
+    as_guest(
+        world,
+        guest,
+        CreateTokenAccount(payer=wallet, owner=wallet, mint=pool.lp_mint_a),
+        CreateTokenAccount(payer=wallet, owner=friend, mint=pool.mint_a),
+        Deposit(user=wallet, pool_id=pool.pool_id, side=Side.A, amount=3_000, user_token=token, user_lp=lp),
+        Transfer(owner=wallet, source=token, destination=token_address(friend, pool.mint_a), amount=1_500),
+    )
+    third = Address(str(Keypair().pubkey()))
+    as_guest(
+        world,
+        other,
+        CreateTokenAccount(payer=friend, owner=third, mint=pool.mint_a),
+        Transfer(
+            owner=friend,
+            source=token_address(friend, pool.mint_a),
+            destination=token_address(third, pool.mint_a),
+            amount=700,
+        ),
+    )
 
 
 def test_the_books_close_over_all_of_it(world, tmp_path):
