@@ -20,7 +20,7 @@ from domain.store.keys import Keys
 from ops.api_check.checker import Checker
 from ops.api_check.steps import Scene, play
 from ops.plan import WorkerPlan
-from ops.stack import CONTROL, MakeSettings, Stack, Wanted
+from ops.stack import MakeSettings, Stack, Wanted
 from tasks.app import create_app
 from tasks.bootstrap import prepare_chain
 from tasks.runtime import build_runtime
@@ -77,9 +77,9 @@ def check_api(directory: Path, plan: WorkerPlan, make_settings: MakeSettings, co
 
 
 @contextmanager
-def _frozen(stack: Stack) -> Iterator[None]:
-    """No command is carried out meanwhile."""
-    pids = stack.pids()[CONTROL]
+def _frozen(stack: Stack, role: str) -> Iterator[None]:
+    """The processes of the role stand still meanwhile."""
+    pids = stack.pids()[role]
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
     try:

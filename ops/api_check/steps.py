@@ -11,6 +11,8 @@ from typing import Any
 
 from api.client import Client
 from ops.api_check.checker import Checker, CheckFailedError
+from ops.redis_server import ROLE as REDIS
+from ops.stack import CONTROL
 
 AMOUNT = 10**10
 SIDE_A, SIDE_B = "A", "B"
@@ -22,14 +24,14 @@ RECIPIENT = "9xQeWvG816bUx9EPjHmaT23yvVM2ZWbrrpZb9PusVFin"
 
 @dataclass(slots=True, kw_only=True)
 class Scene:
-    """What the steps share. Inside ``frozen`` nobody carries commands out; inside ``locked_out`` nobody can open the
-    wallet of a thread that has not run before.
+    """What the steps share. Inside ``frozen`` the processes of a role stand still; inside ``locked_out`` nobody can
+    open the wallet of a thread that has not run before.
     """
 
     check: Checker
     reader: Client  # with a key that may only read
     stranger: Client  # without a key
-    frozen: Callable[[], AbstractContextManager[None]]
+    frozen: Callable[[str], AbstractContextManager[None]]
     locked_out: Callable[[str], AbstractContextManager[None]]
     pool: str = ""
     other_pool: str = ""
@@ -180,7 +182,7 @@ def administer(scene: Scene) -> None:
 def slow_command(scene: Scene) -> None:
     """Past the request's time a command goes on, and get_command tells how it ended."""
     check, thread_id = scene.check, scene.threads["b_to_a"]
-    with scene.frozen():
+    with scene.frozen(CONTROL):
         error = check.refused("stop_thread", -1009, thread_id=thread_id, command_id="api-check-slow")
         command = check.ok("get_command", command_id=error.data["command_id"])
         check.effect("get_command", command["status"] == "running", str(command))
@@ -278,6 +280,14 @@ def audit(scene: Scene) -> None:
     check.effect("run_audit", result["verdict"] == "pass", f"violations: {result['violations'][:2]}")
 
 
+def store_away(scene: Scene) -> None:
+    """Reads say that the store does not answer, and are right again once it does."""
+    check = scene.check
+    with scene.frozen(REDIS):
+        check.refused("list_pools", -32000)
+    check.until("list_pools", lambda: isinstance(check.client.batch([("list_pools", {})])[0], dict), "no answer again")
+
+
 STEPS: tuple[Callable[[Scene], None], ...] = (
     description,
     keys,
@@ -294,6 +304,7 @@ STEPS: tuple[Callable[[Scene], None], ...] = (
     many,
     stop_everything,
     audit,
+    store_away,
 )
 
 
