@@ -191,3 +191,23 @@ def test_file_and_backup_damaged_is_an_error_and_nothing_is_written(world, name)
     world.runtime.store.set_run_once("seed", "8")  # a service that begins anew all the same
     assert not export_now(world.runtime.store, world.runtime.settings)
     assert {each: each.read_bytes() for each in folder.glob("*.json*")} == there
+
+
+def test_a_thread_whose_accounts_are_gone_comes_back_in_error(world):
+    threads = new_threads(world)
+    play(world, threads, 2)
+    world.call("stop_thread", thread_id=threads[0])
+    export(world)
+    world.call("delete_thread", thread_id=threads[0])  # nobody exports this
+    lose_everything(world)
+    assert restore(world.runtime)
+    record = world.runtime.store.get_chain(threads[0])
+    assert record is not None
+    assert record.status == "error"
+    last = state(world, threads[0]).errors[-1]
+    assert (last.error, last.category) == ("AccountMissing", "system")
+    assert "does not know the thread's" in last.message
+    assert world.runtime.store.get_chain(threads[1]).status == "running"
+    world.recover()
+    play(world, threads[1:], 2)
+    closing_audit(world)

@@ -6,11 +6,12 @@ import json
 import stat
 
 import pytest
+from solders.keypair import Keypair
 
 from domain.chain.keystore import KeystoreError, Sealer, WrongSealingKey
 from domain.chain.passphrase import key_of_passphrase, read_passphrase
 from domain.runtime.settings import load
-from domain.runtime.wiring import build_sealer
+from domain.runtime.wiring import build_keyring, build_sealer
 
 PASSPHRASE = "correct horse battery"
 
@@ -73,3 +74,19 @@ def test_the_settings_say_where_the_key_comes_from(tmp_path):
     build_sealer(given).check(Sealer(bytes.fromhex("11" * 32)).make_check())
     assert PASSPHRASE not in json.dumps(given.safe_dump())
     assert given.safe_dump()["sealing_passphrase"] == "(set)"
+
+
+def test_a_core_wallet_is_sealed_at_the_next_start_and_opens_with_the_same_key_only(tmp_path):
+    wallet = Keypair.from_seed(b"\x09" * 32)
+    path = tmp_path / "core.json"
+    path.write_text(json.dumps(list(bytes(wallet))))
+    own = {"data_dir": tmp_path / "data", "core_wallet": path, "sealing_key": "11" * 32}
+    keyring = build_keyring(load({}, overrides=own | {"encrypt_core_wallet": True}), lambda _: None)
+    assert keyring.core == wallet
+    sealed = path.read_text()
+    assert json.dumps(list(bytes(wallet)))[1:60] not in sealed
+    assert json.loads(sealed)["address"] == str(wallet.pubkey())
+    assert build_keyring(load({}, overrides=own), lambda _: None).core == wallet
+    with pytest.raises(WrongSealingKey):
+        build_keyring(load({}, overrides=own | {"sealing_key": "22" * 32}), lambda _: None)
+    assert path.read_text() == sealed
