@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -26,7 +25,6 @@ def audit(world: Driver) -> dict:
 
     def pause(_: float) -> None:
         world.step()
-        time.sleep(0.005)
 
     assert answer_audits(world.runtime, pause) == 1
     assert world.runtime.store.requested_audits() == []
