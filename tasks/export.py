@@ -57,20 +57,20 @@ class Exporter:
         self._swept_on = None if settings.backup_enabled else datetime.min.replace(tzinfo=UTC).date()
 
     def run(self, stopped: Callable[[float], bool]) -> None:
-        """Until ``stopped(seconds to wait)`` says so; then once more."""
+        """Until ``stopped(seconds to wait)`` says so; then once more. An export that fails is loud and tried again."""
         last = monotonic() - self._settings.export_ms / 1000
         while not stopped(LOOK_S):
             try:
                 if self._holds() and self._is_due(monotonic() - last):
                     last = monotonic()
                     self.export()
-            except StressError as error:
-                log.warning("export_failed", action="export_failed", error=str(error))
+            except Exception as error:  # noqa: BLE001 - the edge of this thread: nobody would notice its end
+                _failed(error)
         try:
             self.export()
             self.close()
         except StressError as error:
-            log.warning("export_failed", action="export_failed", error=str(error))
+            _failed(error)
 
     def _is_due(self, passed_s: float) -> bool:
         if passed_s * 1000 >= self._settings.export_ms:
@@ -93,18 +93,28 @@ class Exporter:
 
         Raises StoreError, FilesError: nothing is lost, the next export begins anew.
         """
+        try:
+            return self._export()
+        except OSError as error:
+            raise FilesError(f"{self._folder.path} cannot be written to: {error.strerror}") from error
+
+    def _export(self) -> bool:
         store = self._store
         if not store.has_run() or not self._holds() or not self._is_ours():
             return False
         self._save_sessions()
         self._faults.append(store.faults)
         snapshot = store.snapshot()
-        if snapshot is None or snapshot.values == self._values or not self._journal_is_safe(snapshot):
+        if snapshot is None:
             return False
-        self._save(snapshot)
-        self._values = snapshot.values
+        changed = snapshot.values != self._values
+        if changed:
+            if not self._journal_is_safe(snapshot):
+                return False
+            self._save(snapshot)
         self._sweep(snapshot.at_ms)
-        return True
+        self._values = snapshot.values
+        return changed
 
     def close(self) -> None:
         """Another process may export at once."""
@@ -136,10 +146,7 @@ class Exporter:
         while entries := self._store.read_sessions(BATCH):
             for _, text in entries:
                 self._keep()
-                try:
-                    self._sessions.save(json.loads(text))
-                except OSError as error:
-                    raise FilesError(f"{self._folder.path} cannot be written to: {error.strerror}") from error
+                self._sessions.save(json.loads(text))
             self._store.drop_sessions([entry_id for entry_id, _ in entries])
 
     def _journal_is_safe(self, snapshot: Snapshot) -> bool:
@@ -180,6 +187,11 @@ class Exporter:
         if settings.session_retention_days is not None:
             self._sessions.prune(now_ms, settings.session_retention_days)
         self._swept_on = today
+
+
+def _failed(error: Exception) -> None:
+    unexpected = not isinstance(error, StressError)
+    log.warning("export_failed", action="export_failed", error=str(error), exc_info=error if unexpected else None)
 
 
 def _refuse(reason: str) -> bool:

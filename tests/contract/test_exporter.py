@@ -242,3 +242,35 @@ def test_it_is_never_far_behind_and_at_once_there_when_a_session_ends(
     assert any(118.0 <= at <= 119.5 for at in exports)  # not only when its turn came
     assert kept_sessions(settings) == [1]
     assert store.lease_holder("exporter") is None
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyError("a bug")])
+@pytest.mark.parametrize("place", ["copy_of_the_day", "save_errors", "save"])
+def test_a_failed_export_is_loud_and_tried_again(
+    store: RedisStore, settings: Settings, monkeypatch: Any, capsys: Any, place: str, error: Exception
+) -> None:
+    furnish_store(store)
+    process = exporter(store, settings)
+    clock, calls = [100.0], []
+    monkeypatch.setattr("tasks.export.monotonic", lambda: clock[0])
+    original = getattr(process._folder, place)
+
+    def first_fails(*args: Any) -> Any:
+        calls.append(args)
+        if len(calls) == 1:
+            raise error
+        return original(*args)
+
+    monkeypatch.setattr(process._folder, place, first_fails)
+
+    def stopped(seconds: float) -> bool:
+        clock[0] += seconds
+        return clock[0] > 110.0
+
+    process.run(stopped)
+    assert "export_failed" in capsys.readouterr().out
+    snapshot = store.snapshot()
+    assert snapshot is not None
+    assert exported(settings) == snapshot.values
+    assert (settings.data_dir / "errors" / "deposit_1.json").exists()
+    assert DataFolder(settings.data_dir).daily_copies()
