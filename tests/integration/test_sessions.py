@@ -169,3 +169,23 @@ def test_a_session_that_is_stopped_with_payments_under_way_waits_for_them(world)
     assert export_now(store, world.runtime.settings)
     (session,) = files(world, giver)
     assert session["verification_totals"]["balance_verification"]["verified"] is True
+
+
+def test_what_a_person_sends_and_empties_is_part_of_what_the_wallet_adds_up_to(world):
+    pool_id = world.call("create_pool", **POOL)["pool_id"]
+    made = world.call("create_deposit_thread", pool_id=pool_id, token_type="A", initial_amount=AMOUNT)
+    thread = made["thread_id"]
+    world.call("start_thread", thread_id=thread)
+    world.until(lambda: confirmed(world, thread) >= 2, "two operations")
+    world.call("fund_thread", thread_id=thread, funding_type="sol", amount=123_456_789)
+    world.call("fund_thread", thread_id=thread, funding_type="token_a", amount=987_654)
+    world.call("empty_thread", thread_id=thread)
+    world.call("stop_thread", thread_id=thread)
+    assert export_now(world.runtime.store, world.runtime.settings)
+    (session,) = files(world, thread)
+    totals = session["verification_totals"]
+    assert totals["balance_verification"]["verified"] is True, totals["balance_verification"]
+    assert totals["token_flows"]["funded_sol"] == 123_456_789
+    assert totals["token_flows"]["funded_token_a"] == 987_654
+    assert totals["token_flows"]["burned_lp_a"] > 0
+    assert totals["operation_counts"]["empty_operations"] == 1
