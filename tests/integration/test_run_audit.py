@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from domain.ids import CommandId
-from tasks.auditor import answer_audits
+from tasks.auditor import Auditors, answer_audits
 from tests.support.driver import Driver, driver
 
 
@@ -67,3 +67,22 @@ def test_only_one_process_audits_at_a_time(world: Driver) -> None:
     assert store.requested_audits() == ["a-command"]
     store.release_lease("auditor", "another process")
     store.drop_audit(CommandId("a-command"))
+
+
+def test_the_supervisor_starts_one_process_for_what_is_asked(world: Driver) -> None:
+    """A process of its own answers, here that it may not: a thread is running."""
+    store = world.runtime.store
+    (thread_id,) = store.list_threads()
+    world.call("start_thread", thread_id=thread_id)
+    command_id = world.send("run_audit")
+    world.until(store.requested_audits, "the audit to be handed over")
+    auditors = Auditors(store, world.runtime.settings)
+    try:
+        world.until(lambda: auditors.look() or store.command_answer(command_id), "the other process' answer")
+        assert auditors._process is not None
+        assert json.loads(store.command_answer(command_id))["error"]["code"] == -1005
+        assert world.until(lambda: auditors._process.poll() is not None, "the process to end")
+        assert auditors._process.returncode == 0
+        assert store.lease_holder("auditor") is None
+    finally:
+        auditors.close()
