@@ -138,3 +138,29 @@ def pack(
     if current:
         groups.append(current)
     return groups
+
+
+def within(
+    owed: Sequence[Owed],
+    takers: Sequence[Taker],
+    fits: Callable[[list[Payment]], bool],
+    singles: AbstractSet[str],
+    *,
+    room: int,
+    turn: int,
+) -> list[Owed]:
+    """The entries whose payments go into about ``room`` transactions, whole owners only; all, if they do.
+
+    The others wait for the next cycle. ``turn`` moves on with the cycles and says whose turn it is first, so that no
+    owner waits for ever. One owner is always let through: its takers alone decide how many transactions that makes.
+    """
+    owners = sorted({(entry.owner, entry.asset) for entry in owed})
+    if not owners or room <= 0:
+        return []
+    first = turn % len(owners)
+    place = {owner: number for number, owner in enumerate([*owners[first:], *owners[:first]])}
+    ordered = sorted(owed, key=lambda entry: place[entry.owner, entry.asset])
+    groups = pack(split(ordered, takers).payments, fits, singles)
+    late = {(payment.owner, payment.asset) for group in groups[room:] for payment in group}
+    chosen = [entry for entry in ordered if (entry.owner, entry.asset) not in late]
+    return chosen or [entry for entry in ordered if (entry.owner, entry.asset) == owners[first]]

@@ -28,6 +28,7 @@ from domain.operations import Intent, Operation
 COMMITMENT = "confirmed"
 BLOCKHASH_AGE_MS = 2_000
 ACCOUNTS_PER_CALL = 100
+SENDS_PER_REQUEST = 24  # of up to 1,644 bytes: nodes take bodies of 50 KiB
 MIN_CONTEXT_SLOT_NOT_REACHED = -32016
 
 
@@ -260,9 +261,11 @@ class SolanaChain:
         """Send the signed bytes. A refusal or a lost answer changes nothing: the next cycle asks for the outcome.
 
         So what preflight refuses never lands, and ends as expired.
-        Raises ChainUnreachableError when the request as a whole got no answer.
+        Raises ChainUnreachableError when a request as a whole got no answer.
         """
         if not intents:
             return
         config = {"encoding": "base64", "skipPreflight": not self._preflight, "preflightCommitment": COMMITMENT}
-        self._batch([Call(str(n), "sendTransaction", [intent.wire, config]) for n, intent in enumerate(intents)])
+        calls = [Call(str(n), "sendTransaction", [intent.wire, config]) for n, intent in enumerate(intents)]
+        for start in range(0, len(calls), SENDS_PER_REQUEST):
+            self._batch(calls[start : start + SENDS_PER_REQUEST])

@@ -15,13 +15,17 @@ from domain.flows import share_field
 from domain.ids import Address, OperationId, ThreadId
 from domain.operations import Intent, Operation, OperationKind, Outcome, Transfer
 from domain.pool import Asset
-from domain.sharing import Owed, Payment, Split, Taker, pack, split
+from domain.sharing import Owed, Payment, Split, Taker, pack, split, within
 from tasks.cycles.payments import PaymentCycle
 from tasks.draft import Draft
 from tasks.walk import Cycle
 
 TRANSFER_BYTES: Final = 15  # program, three accounts, tag and amount, with their lengths
 LIMIT_BYTES: Final = 8  # the compute-unit limit
+
+
+# Transactions of one pool that may be unsettled: one request asks for all of them, and nodes take 50 KiB.
+OPEN_AT_ONCE: Final = 24
 
 
 def share_cycle(cycle: Cycle) -> Draft:
@@ -103,9 +107,11 @@ class ShareCycle(PaymentCycle):
             Taker(thread_id=config.thread_id, spends=config.spends)
             for config in map(self.runtime.thread, sorted(self.runtime.store.eligible(self.pool.pool_id)))
         ]
+        singles = set(self.state.alone)
+        room = OPEN_AT_ONCE - len(self.draft.intents)
+        owed = within(owed, takers, fits, singles, room=room, turn=self.begun.seq)
         shares = split(owed, takers)
         self._move(shares, outbox)
-        singles = set(self.state.alone)
         self.state.alone = [
             entry_id for entry_id in self.state.alone if entry_id in outbox and entry_id not in shares.taken
         ]

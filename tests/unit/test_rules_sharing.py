@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from domain.ids import OperationId, ThreadId
 from domain.pool import Asset, Side
 from domain.refill import Refill, needs, refill_for, sol_target, sol_threshold
-from domain.sharing import Owed, Payment, Taker, kind_of, may_take, pack, split
+from domain.sharing import Owed, Payment, Taker, kind_of, may_take, pack, split, within
 from domain.thread import ThreadKind
 from tests.support.rules import make_config, make_world
 
@@ -176,3 +176,30 @@ def test_what_was_not_read_is_not_zero():
     seen = world.seen()
     unread = replace(seen, accounts={"pool": seen.accounts["pool"]})
     assert needs(world.config, world.pool, unread, None) == set()
+
+
+@given(owed=entries, takers=running, room=st.integers(1, 6), turn=st.integers(0, 99), size=st.integers(1, 4))
+def test_what_is_let_through_fits_and_every_owner_has_its_turn(owed, takers, room, turn, size):
+    def fits(batch):
+        return len(batch) <= size
+
+    chosen = within(owed, takers, fits, frozenset(), room=room, turn=turn)
+    owners = {(entry.owner, entry.asset) for entry in chosen}
+    # whole owners: a part of an owner's sum would be divided otherwise than the whole
+    assert {e.entry_id for e in chosen} == {e.entry_id for e in owed if (e.owner, e.asset) in owners}
+    transactions = len(pack(split(chosen, takers).payments, fits))
+    assert transactions <= room or len(owners) == 1
+    if len(pack(split(owed, takers).payments, fits)) <= room:
+        assert owners == {(entry.owner, entry.asset) for entry in owed}
+    everybody = {(entry.owner, entry.asset) for entry in owed}
+    served = set()
+    for later in range(len(everybody)):
+        now = within(owed, takers, fits, frozenset(), room=room, turn=later)
+        served |= {(entry.owner, entry.asset) for entry in now}
+    assert served == everybody
+
+
+def test_nothing_is_let_through_without_room():
+    config = next(c for c in THREADS if c.kind is ThreadKind.DEPOSIT)
+    owed = [Owed(entry_id=OperationId("e"), owner=config.thread_id, asset=config.receives, amount=9)]
+    assert within(owed, TAKERS, lambda _: True, frozenset(), room=0, turn=0) == []
