@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,13 +47,13 @@ from domain.store.records import ChainRecord, config_from_text
 from domain.thread import ThreadKind
 from tasks.audit_chain import ChainArchive
 from tasks.known_pools import import_pools
-from tasks.recovery_chain import recover_chain
+from tasks.recovery_chain import RecoveryUnfinishedError, recover_chain
 from tasks.recovery_journal import recent_lines
 from tasks.runtime import Runtime
 
 log = structlog.get_logger()
 
-LEASE_MS: Final = 120_000
+LEASE_MS: Final = 40_000  # longer than the chain may be asked for in one go; kept from chain to chain
 READ_TIMEOUT_S: Final = 30.0
 MARGIN_SLOTS: Final = 512  # further back than anything that was open when the newest booked operation landed
 AT_ONCE: Final = 40  # operations of one chain that are looked up with one request
@@ -101,11 +102,16 @@ class Recovery:
             log.warning("recovery_began", action="recovery_began", epoch=epoch, until_height=self._horizon.height)
         if self._finalized_height() <= self._horizon.height:
             return False
-        outcomes = Comparison(self._runtime, self._path, epoch).run()
+        outcomes = Comparison(self._runtime, self._path, epoch, self._keep).run()
         if not store.finish_recovery(epoch):
             return False  # Redis lost data once more meanwhile
         log.warning("recovered", action="recovered", epoch=epoch, **outcomes)
         return True
+
+    def _keep(self) -> None:
+        """Two that compare at once would book the core wallet's own transactions twice."""
+        if not self._runtime.store.renew_lease("recovery", self._token, LEASE_MS):
+            raise RecoveryUnfinishedError("another supervisor has taken the recovery over")
 
     def _newest_height(self) -> int:
         answer = self._call("getLatestBlockhash", [{"commitment": "processed"}])
@@ -124,7 +130,9 @@ class Recovery:
 class Comparison:
     """One comparison of all books with the chain."""
 
-    def __init__(self, runtime: Runtime, path: Path, epoch: int) -> None:
+    def __init__(self, runtime: Runtime, path: Path, epoch: int, keep: Callable[[], None]) -> None:
+        """``keep`` renews the lease, or raises."""
+        self._keep = keep
         self._runtime = runtime
         self._store = runtime.store
         self._path = path
@@ -155,6 +163,7 @@ class Comparison:
         for record in sorted(records, key=lambda record: _ORDER.index(record.kind)):
             if lost[record.chain_id] or _is_settled_since(record, known):
                 outcomes += self._recover(record, lost[record.chain_id], known)
+        self._keep()
         outcomes += self._book_orphans(known, lost.keys())
         outcomes += self._book_strangers([each for each in found if each.chain_id not in lost], known)
         return outcomes
@@ -222,6 +231,7 @@ class Comparison:
         """In pieces: what one request may ask for is limited, and a chain may have lost hundreds of probes."""
         outcomes: Counter[str] = Counter()
         for start in range(0, max(1, len(lost)), AT_ONCE):
+            self._keep()
             now = self._store.get_chain(record.chain_id)
             if now is not None:
                 outcomes += recover_chain(self._runtime, now, lost[start : start + AT_ONCE], known)
