@@ -49,6 +49,10 @@ class DirectRpc:
         self._tallies.observe((RPC_PATH, str(answer.status)), perf_counter() - began_s)
         return [answer.body]
 
+    def takes(self, environ: dict[str, Any]) -> bool:
+        """Whether Flask is not needed for this request."""
+        return self._size(environ) is not None
+
     def _answer(self, environ: dict[str, Any], size: int) -> HttpAnswer:
         try:
             caller = self._door.admit(environ, RPC_PATH)

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
 
+from api import short_way
+from api.direct import DirectRpc
 from domain.runtime.settings import Settings
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ class ImpatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untype
     def load_wsgi(self) -> None:
         super().load_wsgi()
         loaded: WSGIApplication = self.wsgi
+        self._direct: DirectRpc = self.app.wsgi().wsgi_app
         self.wsgi: WSGIApplication = self._after_the_body(loaded)
 
     def handle(self, conn: Any) -> Any:
@@ -58,8 +61,37 @@ class ImpatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untype
                 result = super().handle(conn)
             finally:
                 self._receiving.pop(thread, None)
-            if result is not True or not self._more_comes(conn):
+            if result is not True:
                 return result
+            while self._more_comes(conn):
+                more = self._short_way(conn, thread)
+                if more is None:
+                    break  # gunicorn's turn
+                if not more:
+                    return False
+            else:
+                return True
+
+    def _short_way(self, conn: Any, thread: int) -> bool | None:
+        """True: answered; False: the connection is at its end; None: gunicorn must read what came."""
+        self._receiving[thread] = (monotonic() + self._timeout_s, conn)
+        try:
+            data = conn.sock.recv(short_way.LARGEST)
+            self._receiving.pop(thread, None)
+            if not data:
+                return False
+            peer = conn.client[0] if isinstance(conn.client, tuple) else ""
+            answer = short_way.answer(data, peer, self._direct)
+            if answer is None:
+                conn.parser.unreader.unread(data)
+                return None
+            conn.sock.sendall(answer)
+        except OSError:
+            return False
+        else:
+            return True
+        finally:
+            self._receiving.pop(thread, None)
 
     def _more_comes(self, conn: Any) -> bool:
         """Whether the next request begins to arrive within a moment, and this thread may wait for it."""

@@ -125,6 +125,15 @@ def test_pipelined_requests_and_large_heads(tmp_path: Path) -> None:
                 data = client.recv(65_536)
                 assert data, seen
                 seen += data
+            for pieces in ([one], [one[:30], one[30:-5], one[-5:]], [one + one[:40], one[40:]], [one]):
+                seen, wanted = b"", 2 if len(pieces) == 2 else 1
+                for piece in pieces:
+                    client.sendall(piece)
+                    threading.Event().wait(0.05)  # so that the server sees them one by one
+                while seen.count(b"HTTP/1.1 200 OK") < wanted or not seen.endswith(b"}"):
+                    data = client.recv(65_536)
+                    assert data, seen
+                    seen += data
         for extra in ({f"X-{number}": "1" for number in range(30)}, {"X-Long": "a" * 2_000}):
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE_S)
             connection.request("POST", "/rpc", BODY, HEADERS | extra)
