@@ -10,11 +10,13 @@ from domain.audit_findings import Findings
 from domain.audit_operations import TRADES
 from domain.audit_records import Books, JournalOp, PoolBook, ThreadBook
 from domain.facts import TokenAccount
+from domain.flows import FUND
 from domain.ids import Address
 from domain.operations import OperationKind, Outcome
 from domain.pool import Asset, Pool
 from domain.thread import ThreadKind
 
+SOL = "sol"
 _AMOUNTS = {"spent": "spent", "received": "received", "network_fees": "fee", "pool_fees": "pool_fee"}
 
 
@@ -36,6 +38,10 @@ def check_totals(books: Books, found: Findings) -> None:
     for pool in books.pools:
         _check_shares(books, pool, found)
         _check_refills(books, pool, found)
+    if books.rollbacks:
+        found.note("fundings were not compared with the ledgers: Redis may have lost the newest of its records")
+    else:
+        _check_fundings(books, found)
 
 
 def _outcomes(operations: list[JournalOp]) -> Counter[str]:
@@ -87,9 +93,7 @@ def _check_thread(books: Books, book: ThreadBook, operations: list[JournalOp], f
     sizes = (min((n for n in confirmed if n), default=0), max(confirmed, default=0))
     found.equal("totals", sizes, (totals.smallest, totals.largest), "smallest or largest operation", **where)
     brought = sum(
-        op.settled.received or 0
-        for op in own
-        if op.settled and op.settled.succeeded and not op.inputs.get("empty")
+        op.settled.received or 0 for op in own if op.settled and op.settled.succeeded and not op.inputs.get("empty")
     )
     found.equal("totals", brought, totals.owed + totals.kept, "received is not owed + kept", **where)
     burned: Counter[str] = Counter()
@@ -181,3 +185,37 @@ def _check_refills(books: Books, book: PoolBook, found: Findings) -> None:
         found.equal(
             "refills", wanted, shown, "the refill ledger differs", chain_id=thread_id, pool_id=book.pool.pool_id
         )
+
+
+def _check_fundings(books: Books, found: Findings) -> None:
+    """What commands brought to threads, against what the ledgers say; a faucet's SOL comes on top."""
+    owner_of = {
+        address: (book.thread_id, asset.value)
+        for book in books.threads
+        for asset, address in book.config.accounts.items()
+    }
+    tokens: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    lamports: Counter[str] = Counter()
+    for operation in books.journal.operations:
+        landed = operation.settled is not None and operation.settled.succeeded
+        if operation.kind is not OperationKind.FUND or "asset" not in operation.inputs or not landed:
+            continue
+        for account, amount in (operation.inputs.get("deltas") or {}).items():
+            if account in owner_of:
+                funded, asset = owner_of[account]
+                tokens[funded][asset] += int(amount)
+        if operation.inputs.get("asset") == SOL:
+            lamports[operation.inputs["thread"]] += int(operation.inputs["amount"])
+    ledgers = {
+        name.removeprefix(f"{FUND}:"): record
+        for pool in books.pools
+        for name, record in pool.ledger.items()
+        if name.startswith(f"{FUND}:")
+    }
+    for thread_id in sorted({*tokens, *lamports, *ledgers}):
+        record = ledgers.get(thread_id, {})
+        shown = {asset.value: int(record[asset.value]) for asset in Asset if asset.value in record}
+        text = "the funding ledger differs"
+        found.equal("fundings", dict(tokens[thread_id]), shown, text, chain_id=thread_id)
+        booked = int(record.get(SOL, "0"))
+        found.holds("fundings", lamports[thread_id] <= booked, f"{text}: {booked} lamports", chain_id=thread_id)

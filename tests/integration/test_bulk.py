@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
+from domain.chains import ChainKind
 from domain.ids import CommandId
 from domain.state import ThreadState
 from domain.thread import ThreadStatus
@@ -96,15 +98,15 @@ def test_the_same_command_again_acts_once(world, pools):
     assert len(statuses(world)) == before + 3
 
 
-@pytest.mark.parametrize("place", ["before commit", "after commit"])
-def test_killed_at_every_step_each_member_acts_once(world, pools, monkeypatch, place):
-    before, killed = len(statuses(world)), set()
-    store, step = world.runtime.store, world.step
-    commit = store.commit
+@contextmanager
+def deaths(world: Driver, monkeypatch, place: str) -> Iterator[set[Any]]:
+    """Every step of every command dies once, three times per command at most, and is delivered again."""
+    killed: set[Any] = set()
+    store, step, commit = world.runtime.store, world.step, world.runtime.store.commit
 
     def dying_commit(_, written):
         begun = written.begun
-        mine = str(begun.chain_id).startswith(f"command:{command_id}") and (begun.chain_id, begun.seq) not in killed
+        mine = begun.kind is ChainKind.COMMAND and (begun.chain_id, begun.seq) not in killed
         mine = mine and sum(1 for chain, _ in killed if chain == begun.chain_id) < 3
         if mine and place == "before commit":
             killed.add((begun.chain_id, begun.seq))
@@ -115,20 +117,45 @@ def test_killed_at_every_step_each_member_acts_once(world, pools, monkeypatch, p
             raise Killed(begun.chain_id)
         return found
 
-    monkeypatch.setattr(type(store), "commit", dying_commit)
-    command_id = world.send("create_threads", count=3, template=template(pools[0]))
-
     def surviving():
         try:
             step()
         except Killed as death:  # the lease of the dead step has passed when it is delivered again
-            store._edge.call("HSET", f"frt:chain:{death}", "lease_until_ms", "0")
+            if store.get_chain(str(death)).live:
+                store._edge.call("HSET", f"frt:chain:{death}", "lease_until_ms", "0")
 
-    monkeypatch.setattr(world, "step", surviving)
-    answer = world.answer(command_id)["ok"]
-    assert answer["succeeded"] == 3
-    assert len({chain for chain, _ in killed}) == 4
-    assert len(statuses(world)) == before + 3
+    with monkeypatch.context() as patched:
+        patched.setattr(type(store), "commit", dying_commit)
+        patched.setattr(world, "step", surviving)
+        yield killed
+
+
+@pytest.mark.parametrize("place", ["before commit", "after commit"])
+def test_killed_at_every_step_each_member_acts_once(world, pools, monkeypatch, place):
+    before = statuses(world)
+    with deaths(world, monkeypatch, place) as killed:
+        made = world.call("create_threads", count=3, template=template(pools[0]))
+        assert made["succeeded"] == 3
+        names = [entry["thread_id"] for entry in made["results"]]
+        assert set(statuses(world)) == set(before) | set(names)
+        for method, result in (("start", "running"), ("stop", "stopped"), ("delete", "deleted")):
+            answer = world.call(f"{method}_threads", thread_ids=names)
+            assert [entry["result"]["status"] for entry in answer["results"]] == [result] * 3
+        assert statuses(world) == before
+        pools_before = len(world.runtime.store.list_pools())
+        world.call("create_pool_random")
+        assert len(world.runtime.store.list_pools()) == pools_before + 1
+        asked, ask = [], world.runtime.chain.endpoints.call
+        monkeypatch.setattr(
+            world.runtime.chain.endpoints, "call", lambda *call, **more: asked.append(call[0]) or ask(*call, **more)
+        )
+        assert world.call("airdrop_sol", amount=1_234_567_891)["amount"] == 1_234_567_891
+        assert asked.count("requestAirdrop") == 1
+        assert world.call("stop_service")["total"] == 0
+        assert world.runtime.store.service_paused()
+        world.call("resume")
+        assert not world.runtime.store.service_paused()
+    assert len({chain for chain, _ in killed}) >= 4 * 4 + 4
 
 
 def test_more_threads_than_the_core_wallet_can_pay_are_refused_before_the_first(world, pools):

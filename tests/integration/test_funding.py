@@ -320,3 +320,12 @@ def test_the_books_close_over_all_of_it(world, tmp_path):
     result = run_audit(world.runtime, journal_path=tmp_path / "journal.jsonl", settle_timeout_s=5)
     assert result.violations == []
     assert (result.unexplained_units, result.unexplained_lamports) == (0, 0)
+
+
+def test_a_ledger_that_says_one_unit_more_is_found(world, thread_id, pool_id, tmp_path):
+    store, field = world.runtime.store, f"fund:{thread_id}"
+    record = json.loads(store.thread_ledger(PoolId(pool_id), ThreadId(thread_id))[field])
+    record["lp_a"] = str(int(record["lp_a"]) + 1)
+    store._edge.call("HSET", f"frt:ledger:{pool_id}", field, json.dumps(record))
+    result = run_audit(world.runtime, journal_path=tmp_path / "journal.jsonl", settle_timeout_s=5)
+    assert {violation["id"] for violation in result.violations} == {"AUDIT-fundings"}
