@@ -104,7 +104,7 @@ def test_a_broken_file(tmp_path: Path, text: str | None, reason: str) -> None:
         ("FRT_RPC_URLS", "ws://127.0.0.1:8900"),
         ("FRT_RPC_URLS", ","),
         ("FRT_RPC_URLS", "[1"),
-        ("FRT_ALLOW_REMOTE", "perhaps"),
+        ("FRT_API_KEY_REQUIRED", "perhaps"),
         ("FRT_REQUEST_TIMEOUT_S", "0"),
         ("FRT_SOL_THRESHOLD", "-1"),
     ],
