@@ -214,8 +214,7 @@ class Books:
 
     @cached_property
     def known_accounts(self) -> frozenset[Address]:
-        """Token accounts that a configuration or an operation of the journal names, or that a wallet, a pool or a
-        guest owns."""
+        """Token accounts that a configuration or an operation names, or that a wallet, a pool or a guest owns."""
         owners = self.wallets | {Address(pool) for pool in self.pools_by_id}
         if self.rollbacks:  # a wallet that Redis has forgotten; the journal names it where it was set up
             owners |= self.named_wallets
