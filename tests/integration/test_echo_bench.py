@@ -157,12 +157,6 @@ def connections_of(pid: int) -> int:
     return sum(each.status == psutil.CONN_ESTABLISHED for each in psutil.Process(pid).net_connections("tcp"))
 
 
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
-
-
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -171,7 +165,7 @@ def free_port() -> int:
         (["--impl", "picows", "--duration", "nan"], "duration: nan is not within"),
         (["--impl", "picows", "--scenario", "soak"], "there is no 'soak'; known are single, burst, steady"),
         (["--url", "http://127.0.0.1:1/"], "is not a ws:// or wss:// URL"),
-        (["--url", f"ws://127.0.0.1:{free_port()}/"], "nothing answers"),
+        (["--url", "ws://127.0.0.1:9/"], "nothing answers"),
         ([], "give --url, or --impl"),
         (["--url", "ws://127.0.0.1:1/", "--command", "/no/such/server"], "'/no/such/server' could not be started"),
         (["--impl", "picows", "--pid", "1"], "not together with"),
