@@ -47,7 +47,7 @@ def doctor(config: ConfigOption = None) -> None:
 def test(context: typer.Context) -> None:
     """The test suite; everything after `test` goes to pytest, and without it files run side by side."""
     # One more than cores: the longer tests wait for slots of a chain. A file stays whole: its tests share stacks.
-    side_by_side = ["-n", str(len(os.sched_getaffinity(0)) + 1), "--dist", "loadfile"]
+    side_by_side = ["-n", str(len(os.sched_getaffinity(0)) + 1), "--dist", "loadfile", "--no-loadscope-reorder"]
     raise typer.Exit(_python("pytest", *(context.args or side_by_side)))
 
 
