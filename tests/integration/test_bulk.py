@@ -161,7 +161,7 @@ def test_killed_at_every_step_each_member_acts_once(world, pools, monkeypatch, p
 def test_more_threads_than_the_core_wallet_can_pay_are_refused_before_the_first(world, pools):
     store, core = world.runtime.store, world.runtime.chain.keyring.core_address
     before = world.runtime.store.tombstones(), statuses(world)
-    balance = world.localnet.call("getBalance", core)["value"]
+    balance = world.localnet.call("getBalance", core, {"commitment": "processed"})["value"]
     assert store.reserve_core("test", balance - 10**8, balance)
     error = error_of(world, "create_threads", count=1_000, template=template(pools[0]))
     alone = error_of(world, "create_deposit_thread", pool_id=pools[0], token_type="A", initial_amount=1)

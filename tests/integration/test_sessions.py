@@ -48,7 +48,7 @@ def files(world: Driver, thread_id: str) -> list[dict[str, Any]]:
 
 def history(world: Driver, address: str) -> list[dict[str, Any]]:
     """Every transaction of an account with its slot, read with the chain's own methods, oldest first."""
-    listed = world.localnet.call("getSignaturesForAddress", address, {"limit": 1000})
+    listed = world.localnet.call("getSignaturesForAddress", address, {"limit": 1000, "commitment": "confirmed"})
     assert len(listed) < 1000
     options = {"encoding": "json", "commitment": "confirmed", "maxSupportedTransactionVersion": 0}
     return [world.localnet.call("getTransaction", item["signature"], options) for item in reversed(listed)]
