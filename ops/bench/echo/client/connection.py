@@ -7,7 +7,7 @@ from collections.abc import Callable
 from time import monotonic_ns
 from typing import Final
 
-from picows import WSFrame, WSListener, WSMsgType, WSTransport
+from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
 from ops.bench.echo.client.messages import Messages
 from ops.bench.echo.client.tally import LATE_NS, Tally
@@ -121,5 +121,5 @@ class Connection(WSListener):
 
     def close(self) -> None:
         if self._transport is not None:
-            self._transport.send_close()
+            self._transport.send_close(WSCloseCode.OK)
             self._transport.disconnect()
