@@ -46,9 +46,13 @@ def doctor(config: ConfigOption = None) -> None:
 
 def test(context: typer.Context) -> None:
     """The test suite; everything after `test` goes to pytest, and without it files run side by side."""
+    if context.args:
+        raise typer.Exit(_python("pytest", *context.args))
     # One more than cores: the longer tests wait for slots of a chain. A file stays whole: its tests share stacks.
     side_by_side = ["-n", str(len(os.sched_getaffinity(0)) + 1), "--dist", "loadfile", "--no-loadscope-reorder"]
-    raise typer.Exit(_python("pytest", *(context.args or side_by_side)))
+    codes = [_python("pytest", *side_by_side, "-m", "not extended and not browser")]
+    codes.append(_python("pytest", "-m", "browser"))  # a browser beside two stacks has no core left to draw with
+    raise typer.Exit(max(codes))
 
 
 def lint(fix: Annotated[bool, typer.Option("--fix", help="Put right what can be.")] = False) -> None:

@@ -168,7 +168,9 @@ class Browser:
         with urllib.request.urlopen(asking, timeout=DEADLINE_S) as response:  # noqa: S310  loopback
             target = json.load(response)
         place = target["webSocketDebuggerUrl"]
-        opening = connect(place, max_size=None, proxy=None, open_timeout=DEADLINE_S, compression=None)
+        opening = connect(
+            place, max_size=None, proxy=None, open_timeout=DEADLINE_S, compression=None, ping_interval=None
+        )
         return Page(self._open.enter_context(opening))
 
     def close(self) -> None:
