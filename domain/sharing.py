@@ -152,7 +152,8 @@ def within(
     """The entries whose payments go into about ``room`` transactions, whole owners only; all, if they do.
 
     The others wait for the next cycle. ``turn`` moves on with the cycles and says whose turn it is first, so that no
-    owner waits for ever. One owner is always let through: its takers alone decide how many transactions that makes.
+    owner waits for ever. One that has to pay is always let through: its takers alone decide how many transactions that
+    makes.
     """
     owners = sorted({(entry.owner, entry.asset) for entry in owed})
     if not owners or room <= 0:
@@ -160,7 +161,9 @@ def within(
     first = turn % len(owners)
     place = {owner: number for number, owner in enumerate([*owners[first:], *owners[:first]])}
     ordered = sorted(owed, key=lambda entry: place[entry.owner, entry.asset])
-    groups = pack(split(ordered, takers).payments, fits, singles)
+    payments = split(ordered, takers).payments
+    groups = pack(payments, fits, singles)
     late = {(payment.owner, payment.asset) for group in groups[room:] for payment in group}
-    chosen = [entry for entry in ordered if (entry.owner, entry.asset) not in late]
-    return chosen or [entry for entry in ordered if (entry.owner, entry.asset) == owners[first]]
+    if late and all((payment.owner, payment.asset) in late for payment in payments):
+        late.remove((payments[0].owner, payments[0].asset))  # in turn, so the first
+    return [entry for entry in ordered if (entry.owner, entry.asset) not in late]
