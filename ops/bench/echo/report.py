@@ -14,6 +14,7 @@ import jsonschema
 
 from ops.bench.echo.client.tally import curve_ms, latency_ms
 from ops.bench.echo.run import EchoBenchError, Outcome
+from ops.report.write import replace_file
 
 SCHEMA: Final = Path(__file__).with_name("report.schema.json")
 SCHEMA_VERSION: Final = 1
@@ -130,9 +131,7 @@ def write(document: Document, directory: Path) -> Path:
     check(document, "the report")
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / file_name(document)
-    partial = path.with_name(f".{path.name}.new")
-    partial.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    partial.replace(path)
+    replace_file(path, json.dumps(document, indent=1) + "\n")
     return path
 
 
