@@ -8,7 +8,9 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final, TextIO
 
 import structlog
@@ -100,6 +102,21 @@ def configure_logging(settings: Settings, stream: TextIO | None = None, process:
     root.setLevel(settings.log_level.upper())
     for name in _QUIET:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+
+
+@contextmanager
+def log_file(settings: Settings, path: Path) -> Iterator[None]:
+    """Log to the file; afterwards logging is as it was before, so that nothing writes into a closed file."""
+    root = logging.getLogger()
+    handlers, level, before = root.handlers[:], root.level, structlog.get_config()
+    with path.open("a") as stream:
+        configure_logging(settings, stream)
+        try:
+            yield
+        finally:
+            root.handlers[:] = handlers
+            root.setLevel(level)
+            structlog.configure(**before)
 
 
 class JournalFormatter(structlog.stdlib.ProcessorFormatter):

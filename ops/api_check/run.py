@@ -14,7 +14,7 @@ from typing import Any, Final
 from rich.console import Console
 
 from api.client import Client
-from domain.runtime.logs import configure_logging
+from domain.runtime.logs import log_file
 from domain.store.client import connect
 from domain.store.keys import Keys
 from ops.api_check.checker import Checker
@@ -53,8 +53,7 @@ def check_api(directory: Path, plan: WorkerPlan, make_settings: MakeSettings, co
         return make_settings({**overrides, **fixed})
 
     wanted = Wanted(directory=directory, plan=plan, seed=1, slot_ms=SLOT_MS)
-    with Stack(wanted, make) as stack, (stack.log_directory / "api-check.log").open("a") as log:
-        configure_logging(stack.settings, log)
+    with Stack(wanted, make) as stack, log_file(stack.settings, stack.log_directory / "api-check.log"):
         settings = stack.open_foundation()
         with closing(create_app(settings)) as app, closing(build_runtime(settings, app)) as runtime:
             runtime.store.set_run({"seed": "1", "started_at_ms": str(runtime.store.now_ms())})

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from domain.errors import StressError
-from domain.runtime.logs import configure_logging
+from domain.runtime.logs import log_file
 from ops.commands.options import (
     CURRENT,
     ConfigOption,
@@ -67,8 +67,7 @@ def up(
         program=program,
         keep_chain=True,
     )
-    with Stack(wanted, maker) as stack, (stack.log_directory / "up.log").open("a") as log:
-        configure_logging(stack.settings, log)
+    with Stack(wanted, maker) as stack, log_file(stack.settings, stack.log_directory / "up.log"):
         effective = stack.open_foundation(stop.is_set)
         app = create_app(effective)
         runtime = build_runtime(effective, app)

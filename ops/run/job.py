@@ -20,7 +20,7 @@ from domain.audit_findings import AuditResult
 from domain.chain.errors import RpcError
 from domain.errors import StressError
 from domain.faults import Fault
-from domain.runtime.logs import configure_logging
+from domain.runtime.logs import log_file
 from domain.store.counts import Counts
 from domain.store.errors import StoreUnavailable
 from domain.thresholds import triggered
@@ -122,8 +122,7 @@ class Job:
             program=options.program,
             keep_chain=options.keep_chain,
         )
-        with Stack(wanted, options.make_settings) as stack, (stack.log_directory / "run.log").open("a") as log:
-            configure_logging(stack.settings, log)
+        with Stack(wanted, options.make_settings) as stack, log_file(stack.settings, stack.log_directory / "run.log"):
             settings = stack.open_foundation(self._stop.is_set)
             with closing(create_app(settings)) as app, closing(build_runtime(settings, app)) as runtime:
                 runtime.store.set_run({"seed": str(self._seed), "started_at_ms": str(runtime.store.now_ms())})

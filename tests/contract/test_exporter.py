@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from domain.documents import values_of
 from domain.files import folder as folder_module
@@ -78,14 +79,15 @@ def test_an_empty_redis_writes_nothing(store: RedisStore, settings: Settings) ->
     assert not settings.data_dir.exists()
 
 
-def test_foreign_files_are_never_written_over(store: RedisStore, settings: Settings, capsys: Any) -> None:
+def test_foreign_files_are_never_written_over(store: RedisStore, settings: Settings) -> None:
     furnish_store(store)
     exporter(store, settings).export()
     there = {path: path.read_bytes() for path in settings.data_dir.rglob("*.json*")}
     store._edge.call("FLUSHALL")
     store.set_run_once("seed", "9")  # another service's Redis
-    assert not exporter(store, settings).export()
-    assert "export_refused" in capsys.readouterr().out
+    with capture_logs() as logged:
+        assert not exporter(store, settings).export()
+    assert "export_refused" in {line["action"] for line in logged}
     store.set_run_once("instance", "another")
     assert not exporter(store, settings).export()
     assert {path: path.read_bytes() for path in settings.data_dir.rglob("*.json*")} == there
@@ -247,7 +249,7 @@ def test_it_is_never_far_behind_and_at_once_there_when_a_session_ends(
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyError("a bug")])
 @pytest.mark.parametrize("place", ["copy_of_the_day", "save_errors", "save"])
 def test_a_failed_export_is_loud_and_tried_again(
-    store: RedisStore, settings: Settings, monkeypatch: Any, capsys: Any, place: str, error: Exception
+    store: RedisStore, settings: Settings, monkeypatch: Any, place: str, error: Exception
 ) -> None:
     furnish_store(store)
     process = exporter(store, settings)
@@ -267,8 +269,9 @@ def test_a_failed_export_is_loud_and_tried_again(
         clock[0] += seconds
         return clock[0] > 110.0
 
-    process.run(stopped)
-    assert "export_failed" in capsys.readouterr().out
+    with capture_logs() as logged:
+        process.run(stopped)
+    assert "export_failed" in {line["action"] for line in logged}
     snapshot = store.snapshot()
     assert snapshot is not None
     assert exported(settings) == snapshot.values

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from domain.chain.gateway import Want
 from domain.documents import NAMES
@@ -155,7 +156,7 @@ def test_what_happened_after_the_last_export_is_found_on_the_chain(world):
 
 
 @pytest.mark.parametrize("damage", [b"", GARBAGE, None], ids=["empty", "garbage", "truncated"])
-def test_a_damaged_file_is_read_from_its_backup(world, damage, capsys):
+def test_a_damaged_file_is_read_from_its_backup(world, damage):
     threads = new_threads(world)
     play(world, threads[:1], 1)
     export(world)
@@ -166,11 +167,9 @@ def test_a_damaged_file_is_read_from_its_backup(world, damage, capsys):
         whole = path.read_bytes()
         path.write_bytes(whole[: len(whole) // 2] if damage is None else damage)
         lose_everything(world)
-        capsys.readouterr()
-        assert restore(world.runtime)
-        warned = capsys.readouterr().out
-        assert "backup_read" in warned
-        assert path.name in warned
+        with capture_logs() as logged:
+            assert restore(world.runtime)
+        assert [line["file"] for line in logged if line["action"] == "backup_read"] == [f"{path.name}.backup"]
         assert kept(world) == before
         path.write_bytes(whole)
 

@@ -7,6 +7,7 @@ import stat
 from datetime import date
 
 import pytest
+from structlog.testing import capture_logs
 
 from domain.documents import NAMES
 from domain.files import folder as folder_module
@@ -66,14 +67,15 @@ def test_folders_are_0700_and_files_0600(folder):
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-def test_a_damaged_file_is_read_from_its_backup(folder, name, damage, capsys):
+def test_a_damaged_file_is_read_from_its_backup(folder, name, damage):
     folder.save(header(1), documents(1))
     path = folder.file(name)
     path.write_bytes(damage(path.read_bytes()))
-    export = folder.load()
+    with capture_logs() as logged:
+        export = folder.load()
     assert export.documents == documents(1)
     assert list(export.from_backup) == [f"{name}.json.backup"]
-    assert "backup_read" in capsys.readouterr().out
+    assert [line["action"] for line in logged] == ["backup_read"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -186,18 +188,20 @@ def test_the_same_session_again_is_one_file_and_another_of_that_second_its_own(t
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-def test_a_damaged_session_is_read_from_its_backup_or_left_out(tmp_path, damage, capsys):
+def test_a_damaged_session_is_read_from_its_backup_or_left_out(tmp_path, damage):
     sessions = SessionFiles(tmp_path)
     sessions.save(record(1) | {"amount": 41})
     name = sessions.save(record(2) | {"amount": 41})
     path = tmp_path / "sessions" / "deposit_1" / name
     path.write_bytes(damage(path.read_bytes()))
-    assert numbers(sessions) == [2, 1]
-    assert "backup_read" in capsys.readouterr().out
+    with capture_logs() as logged:
+        assert numbers(sessions) == [2, 1]
+    assert "backup_read" in {line["action"] for line in logged}
     backup = path.with_name(f"{name}.backup")
     backup.write_bytes(damage(backup.read_bytes()))
-    assert numbers(sessions) == [1]
-    assert "session_unreadable" in capsys.readouterr().out
+    with capture_logs() as logged:
+        assert numbers(sessions) == [1]
+    assert "session_unreadable" in {line["action"] for line in logged}
 
 
 def test_a_session_whose_file_is_gone_is_read_from_its_backup(tmp_path):

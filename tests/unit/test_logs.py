@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import structlog
 
-from domain.runtime.logs import ACTIONS, configure_logging
+from domain.runtime.logs import ACTIONS, configure_logging, log_file
 from domain.runtime.redact import redact, redact_text, redact_url
 from domain.runtime.settings import load
 
@@ -191,3 +191,13 @@ def test_a_trace_in_the_journal_keeps_its_priority_on_every_line(
     rows = (tmp_path / "journal").read_text().splitlines()
     assert len(rows) > 3
     assert all(row.startswith("<3>") for row in rows)
+
+
+def test_a_log_file_is_left_as_it_was_found(tmp_path: Path) -> None:
+    outside = configured("json")
+    with log_file(load({}, overrides={"log_format": "json", "log_level": "error"}), tmp_path / "run.log"):
+        structlog.get_logger().error("inside")
+    structlog.get_logger().info("own afterwards")
+    logging.getLogger("library").warning("foreign afterwards")
+    assert [json.loads(line)["message"] for line in (tmp_path / "run.log").read_text().splitlines()] == ["inside"]
+    assert [line["message"] for line in lines(outside)] == ["own afterwards", "foreign afterwards"]
