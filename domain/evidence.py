@@ -39,11 +39,13 @@ def faults_of(problems: Iterable[Problem], intent: Intent, receipt: Receipt, poo
 def receipt_evidence(intent: Intent, receipt: Receipt) -> dict[str, Any]:
     """Amounts as decimal strings: [before, after] per account."""
     return {
+        "kind": intent.kind.value,
         "inputs": intent.inputs,
         "wire": intent.wire,
         "compute_limit": intent.compute_limit,
         "compute_units": receipt.compute_units,
         "error": None if receipt.error is None else {"code": receipt.error.code, "index": receipt.error.index},
+        "block_time": receipt.block_time,
         "network_fee": str(receipt.fee),
         "tokens": {account: [str(change.before), str(change.after)] for account, change in receipt.tokens.items()},
         "lamports": {account: [str(before), str(after)] for account, (before, after) in receipt.lamports.items()},

@@ -18,6 +18,7 @@ from ops.commands import (
     keys,
     prepare,
     program,
+    reproduce,
     run,
     services,
 )
@@ -34,6 +35,7 @@ bench = typer.Typer(no_args_is_help=True)
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 app.command("run")(run.run)
+app.command("reproduce")(reproduce.reproduce)
 app.command("chaos")(chaos.chaos)
 app.command("up")(services.up)
 app.command("prepare")(prepare.prepare)

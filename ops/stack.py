@@ -22,9 +22,11 @@ from domain.runtime.wiring import build_sealer
 from domain.store.client import connect
 from domain.store.keys import Keys
 from ops.children import Children, ChildSpec
+from ops.localnet.settings import DEFAULT_PROGRAM
 from ops.plan import Node, WorkerPlan
 from ops.redis_server import ROLE as REDIS
 from ops.redis_server import RedisPlace, choose_place, redis_spec
+from ops.reproduce.recorded import PROGRAM
 from ops.rotation import LogRotation
 from tasks.names import CONTROL_QUEUE, CYCLES_QUEUE, SPARE
 
@@ -184,8 +186,7 @@ class Stack:
         options += ["--program-id", self._settings.program_id]
         if wanted.keep_chain:
             options += ["--state", str(wanted.directory.resolve() / "localnet.state")]
-        if wanted.program is not None:
-            options += ["--program", str(wanted.program.resolve())]
+        options += ["--program", str(self._own_program())]
         return ChildSpec(
             role=LOCALNET,
             name=LOCALNET,
@@ -195,6 +196,13 @@ class Stack:
             stop_timeout_s=20.0 if wanted.keep_chain else 5.0,  # it writes everything once more
             restart=wanted.keep_chain,  # else its state would be gone, and with it the run
         )
+
+    def _own_program(self) -> Path:
+        """A copy of the program in the folder: what a fault says is about this build, whatever becomes of the file."""
+        wanted = self._wanted
+        copy = wanted.directory.resolve() / PROGRAM
+        copy.write_bytes((wanted.program or DEFAULT_PROGRAM).read_bytes())
+        return copy
 
     def _supervisor_spec(self, env: Mapping[str, str], number: int = 1) -> ChildSpec:
         client = connect(self._settings.redis_url)

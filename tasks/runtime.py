@@ -57,6 +57,8 @@ class Runtime:
     jitter: random.Random = field(default_factory=random.Random)
     wallets: dict[Address, ThreadId]  # whose wallet it is, filled as configurations are read; the keyring asks it
     snapshots: Snapshots = field(default_factory=Snapshots)
+    # (check, pool): whose transactions a fault of this process has named already (tasks/evidence.py).
+    suspected: set[tuple[str, str]] = field(default_factory=set)
     _pools: dict[PoolId, Pool] = field(default_factory=dict)
     _threads: dict[ThreadId, ThreadConfig] = field(default_factory=dict)
     _seed: int | None = None

@@ -18,6 +18,7 @@ from domain.faults import Fault
 from domain.ids import ChainId
 from domain.thread import ThreadStatus
 from tasks.draft import Draft
+from tasks.evidence import make_reproducible
 from tasks.runtime import Runtime
 
 log = structlog.get_logger()
@@ -64,6 +65,7 @@ def walk(runtime: Runtime, decide: Decide, chain_id: ChainId, generation: int, s
 def finish(cycle: Cycle, draft: Draft) -> Refusal | None:
     """Commit and submit. A refusal means: nothing was written and nothing is sent."""
     runtime, begun = cycle.runtime, cycle.begun
+    make_reproducible(runtime, begun, draft.faults)
     following = None
     if draft.next_ms is not None:
         following = runtime.publisher.next(
@@ -102,6 +104,7 @@ def _report_broken_marks(runtime: Runtime, begun: Begun, result: Committed) -> N
             slot=broken.slot,
             evidence={"stored": str(broken.stored_value), "seen": str(broken.value)},
         )
+        make_reproducible(runtime, begun, [fault])
         runtime.store.add_faults([fault.to_text()])
         runtime.store.add_counts([("faults", fault.check, 1)])
         _log_fault(fault)

@@ -123,14 +123,14 @@ class AccountReader:
         if known is not None and known[0] == text and known[1].lamports == lamports and known[1].owner == owner:
             return known[1]
         raw = b64decode(text)
-        decoded = self._decode(address, owner, raw)
+        decoded = self.decode(address, owner, raw)
         account = Account(address=address, lamports=lamports, owner=Address(owner), raw=raw, decoded=decoded)
         if len(self._last) >= REMEMBERED_ACCOUNTS:
             self._last.clear()
         self._last[address] = (text, account)
         return account
 
-    def _decode(
+    def decode(
         self, address: Address, owner: str, raw: bytes
     ) -> PoolState | SystemState | Treasury | TokenAccount | Mint | None:
         try:

@@ -57,6 +57,7 @@ ACTIONS: Final = frozenset(
         "thread_not_on_chain",
         "thread_failed",
         "undecided",
+        "evidence_incomplete",
     }
 )
 

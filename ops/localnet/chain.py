@@ -20,6 +20,7 @@ from solders.system_program import TransferParams, transfer
 from solders.transaction import VersionedTransaction
 
 from ops.localnet.blocks import CONFIRMED, PROCESSED, Block, Blocks
+from ops.localnet.executions import Execution, Executions
 from ops.localnet.faults import Faults
 from ops.localnet.fees import unit_price
 from ops.localnet.history import History, TxRecord
@@ -88,6 +89,7 @@ class Chain:
         self.machine = Machine()
         self.accounts = self.machine.accounts
         self.history = History(settings.max_transactions)
+        self.executions = Executions()
         self.faults = Faults(settings.seed)
         self.counts = Counts()
         self.blocks = Blocks(
@@ -220,6 +222,16 @@ class Chain:
             self.counts.dropped += 1
             return None
         self.history.add(executed.record, executed.addresses)
+        self.executions.add(
+            signature,
+            Execution(
+                slot=bank.slot,
+                unix_timestamp=bank.unix_timestamp,
+                raw=raw,
+                failed=executed.record.err is not None,
+                accounts=executed.before,
+            ),
+        )
         self.counts.landed += 1
         self.counts.failed += executed.record.err is not None
         return unit_price(tx, executed.fee_lamports)
@@ -241,6 +253,7 @@ class Chain:
             self.counts.landed -= 1
             self.counts.failed -= record.err is not None
             self.counts.forked += 1
+            self.executions.drop(record.signature)
             if self.faults.relands() and record.signature not in self._queue.signatures:
                 self._queue.signatures.add(record.signature)
                 again.append(Pending(VersionedTransaction.from_bytes(record.raw), record.raw))
@@ -258,6 +271,7 @@ class Chain:
         self.machine = Machine()
         self.accounts = self.machine.accounts
         self.history = History(self.settings.max_transactions)
+        self.executions = Executions()
         self._queue = _Queue()
         self._fork_slots = 0
         self._airdrops, self._clock_offset_s = image.airdrops, image.clock_offset_s

@@ -46,6 +46,8 @@ class Executed:
     record: TxRecord
     addresses: list[Pubkey]
     fee_lamports: int
+    #: The accounts as they were before it, by address.
+    before: dict[Pubkey, Account | None]
 
 
 def _outcome(result: TransactionMetadata | FailedTransactionMetadata) -> tuple[TransactionMetadata, bytes | None]:
@@ -134,7 +136,8 @@ class Machine:
             loaded_writable=tuple(map(bytes, writable)),
             loaded_readonly=tuple(map(bytes, readonly)),
         )
-        return Executed(record=record, addresses=keys, fee_lamports=meta.fee())
+        origin = {key: state.account for key, state in zip(keys, before, strict=True)}
+        return Executed(record=record, addresses=keys, fee_lamports=meta.fee(), before=origin)
 
     def _charged(self, payer: Pubkey, before: AccountState, meta: TransactionMetadata, err: bytes) -> bool:
         """Whether a failed transaction paid its fee, which is what makes it land."""

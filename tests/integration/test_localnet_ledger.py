@@ -222,3 +222,49 @@ def test_base58_agrees_with_solders() -> None:
     assert base58.decode("") == b""
     with pytest.raises(ValueError, match="invalid base58"):
         base58.decode("0")
+
+
+def executions(chain: Chain, **options: object) -> list[dict[str, object] | None]:
+    call = {"jsonrpc": "2.0", "id": 1, "method": "frt_getExecutions", "params": [options]}
+    found: list[dict[str, object] | None] = orjson.loads(Dispatcher(chain).answer(call))["result"]
+    return found
+
+
+def lamports_in(execution: dict[str, object] | None, key: Pubkey) -> int:
+    assert execution is not None
+    accounts = execution["accounts"]
+    assert isinstance(accounts, dict)
+    return int(accounts[str(key)]["lamports"])
+
+
+def test_what_a_transaction_executed_on_is_kept_also_within_one_slot(chain: Chain) -> None:
+    wallet, target = funded(chain), Keypair().pubkey()
+    sent = [pay(chain, wallet, target, lamports) for lamports in (SOL, SOL + 1)]
+    for tx in sent:
+        chain.submit(tx, bytes(tx))
+    chain.advance()
+    names = [str(tx.signatures[0]) for tx in sent]
+    first, second, unknown = executions(chain, signatures=[*names, str(Keypair().sign_message(b"other"))])
+    assert first is not None
+    assert second is not None
+    assert unknown is None
+    assert first["accounts"][str(target)] is None  # type: ignore[index]
+    assert lamports_in(second, target) == SOL
+    assert lamports_in(first, wallet.pubkey()) - lamports_in(second, wallet.pubkey()) == SOL + 5_000
+    slot = chain.blocks.tip.slot
+    newest = executions(chain, address=str(target), untilSlot=slot, limit=1)
+    assert [one and one["signature"] for one in newest] == names[1:]
+    assert executions(chain, address=str(target), untilSlot=slot - 1, limit=5) == []
+
+
+def test_a_fork_takes_back_what_a_transaction_executed_on(chain: Chain) -> None:
+    wallet, target = funded(chain), Keypair().pubkey()
+    advance_to(chain, 5)
+    tx = pay(chain, wallet, target, SOL)
+    chain.submit(tx, bytes(tx))
+    chain.advance()
+    assert executions(chain, signatures=[str(tx.signatures[0])]) != [None]
+    chain.faults.replace({"fork": {"probability": 0.0, "slots": 1, "relanding": 0.0}})
+    chain.fork(1)
+    chain.advance()
+    assert executions(chain, signatures=[str(tx.signatures[0])]) == [None]

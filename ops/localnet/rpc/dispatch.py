@@ -55,6 +55,7 @@ METHODS: dict[str, Method] = {
     "frt_warpClock": local.warp_clock,
     "frt_setUpgradeAuthority": local.set_upgrade_authority,
     "frt_fork": local.fork,
+    "frt_getExecutions": local.get_executions,
     "frt_saveState": local.save_state,
     "frt_loadState": local.load_state,
 }

@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import resource
+from base64 import b64encode
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from solders.account import Account
+from solders.pubkey import Pubkey
+from solders.signature import Signature
+
 from ops.localnet.errors import invalid_params
+from ops.localnet.executions import Execution
 from ops.localnet.faults import UnknownFaultError
-from ops.localnet.rpc.params import Params, Scope, config, pubkey, required, whole_number
+from ops.localnet.rpc.params import Params, Scope, config, pubkey, required, signature, whole_number
 from ops.localnet.state import StateError
+from ops.localnet.tokens import read_token_account
+from ops.localnet.versions import SYSVAR_OWNER
 
 _MAX_FORK = 32
+_MAX_EXECUTIONS = 100
+_LOADER = Pubkey.from_string("BPFLoaderUpgradeab1e11111111111111111111111")
+#: Of ProgramData: the deploy slot and the upgrade authority, without the program behind them.
+_PROGRAM_DATA_HEADER_BYTES = 45
 _MAX_WARP_S = 100 * 365 * 86_400
 
 
@@ -50,6 +63,57 @@ def fork(scope: Scope, params: Params) -> Any:
     options = config(params, 0)
     scope.chain.fork(whole_number(options.get("slots"), "slots", _MAX_FORK))
     return True
+
+
+def get_executions(scope: Scope, params: Params) -> Any:
+    """What {signatures} executed on, null where that is forgotten; or, newest first, the {limit} newest successes up to
+    {untilSlot} that named {address}. {also}: accounts to show beside, as the execution's slot left them.
+    """
+    options = config(params, 0)
+    executions = scope.chain.executions
+    also = [pubkey(name) for name in _texts(options, "also")]
+    found: list[Execution | None]
+    if options.get("address") is not None:
+        limit = whole_number(options.get("limit"), "limit", _MAX_EXECUTIONS)
+        until = whole_number(options.get("untilSlot"), "untilSlot")
+        found = list(islice(executions.changing(pubkey(options["address"]), until), limit))
+    else:
+        found = [executions.get(signature(name)) for name in _texts(options, "signatures")]
+    return [None if execution is None else _execution(scope, execution, also) for execution in found]
+
+
+def _texts(options: dict[str, Any], name: str) -> list[Any]:
+    value = options.get(name, [])
+    if not isinstance(value, list) or len(value) > _MAX_EXECUTIONS:
+        raise invalid_params(f"Invalid params: `{name}` must be a sequence of at most {_MAX_EXECUTIONS}.")
+    return value
+
+
+def _execution(scope: Scope, execution: Execution, also: list[Pubkey]) -> dict[str, Any]:
+    # Without the mint of a token account nobody can give its balance, and few instructions name the mint.
+    held = [read_token_account(account) for account in execution.accounts.values() if account is not None]
+    mints = [token.mint for token in held if token is not None]
+    beside = {key: scope.chain.accounts.at(key, execution.slot).account for key in (*also, *mints)}
+    accounts = beside | execution.accounts
+    return {
+        "signature": str(Signature(execution.raw[1:65])),
+        "wire": b64encode(execution.raw).decode(),
+        "slot": execution.slot,
+        "unix_timestamp": execution.unix_timestamp,
+        "accounts": {str(key): _account(account) for key, account in accounts.items() if not _is_built_in(account)},
+    }
+
+
+def _is_built_in(account: Account | None) -> bool:
+    """Programs and sysvars: every virtual machine has its own."""
+    return account is not None and (account.executable or account.owner == SYSVAR_OWNER)
+
+
+def _account(account: Account | None) -> dict[str, Any] | None:
+    if account is None:
+        return None
+    data = account.data[:_PROGRAM_DATA_HEADER_BYTES] if account.owner == _LOADER else account.data
+    return {"lamports": str(account.lamports), "owner": str(account.owner), "data": b64encode(data).decode()}
 
 
 def save_state(scope: Scope, params: Params) -> Any:
