@@ -145,6 +145,11 @@ class Chain:
         self._clock_offset_s += seconds
         return self._now()
 
+    def refuse(self) -> None:
+        """Drop a transaction whose signatures are bad: nobody is told."""
+        self.counts.received += 1
+        self.counts.dropped += 1
+
     def submit(self, tx: VersionedTransaction, raw: bytes) -> None:
         """Queue a transaction whose signatures are good. The same one again changes nothing."""
         self.counts.received += 1

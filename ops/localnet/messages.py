@@ -13,6 +13,7 @@ AnyMessage = Message | MessageV0
 
 #: A table's addresses start behind its metadata.
 _ADDRESSES_OFFSET = 56
+_LOOKUP_TABLES = Pubkey.from_string("AddressLookupTab1e1111111111111111111111111")
 
 
 def message_of(tx: VersionedTransaction) -> AnyMessage:
@@ -54,3 +55,27 @@ def loaded_addresses(
                 if len(address) == 32:
                     found.append(Pubkey(address))
     return writable, readonly
+
+
+def account_count(message: AnyMessage) -> int:
+    """How many accounts the message names, those of lookup tables included."""
+    count = len(message.account_keys)
+    if isinstance(message, MessageV0):
+        lookups = message.address_table_lookups
+        count += sum(len(lookup.writable_indexes) + len(lookup.readonly_indexes) for lookup in lookups)
+    return count
+
+
+def check_tables(message: AnyMessage, account: Callable[[Pubkey], Account | None]) -> None:
+    """ValueError, in a cluster's words, when a lookup table is not there or is shorter than the message thinks."""
+    if isinstance(message, Message):
+        return
+    for lookup in message.address_table_lookups:
+        table = account(lookup.account_key)
+        if table is None:
+            raise ValueError("Transaction loads an address table account that doesn't exist")
+        if table.owner != _LOOKUP_TABLES:
+            raise ValueError("Transaction loads an address table account with an invalid owner")
+        held = (len(table.data) - _ADDRESSES_OFFSET) // 32
+        if any(index >= held for index in (*lookup.writable_indexes, *lookup.readonly_indexes)):
+            raise ValueError("Transaction address table lookup uses an invalid index")

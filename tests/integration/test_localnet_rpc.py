@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
+from solders.address_lookup_table_account import AddressLookupTableAccount
 from solders.compute_budget import set_compute_unit_limit, set_compute_unit_price
 from solders.hash import Hash
 from solders.keypair import Keypair
 from solders.message import Message, MessageV0
+from solders.pubkey import Pubkey
 from solders.signature import Signature
 from solders.system_program import TransferParams, transfer
 from solders.transaction import VersionedTransaction
@@ -120,13 +122,15 @@ def test_min_context_slot_refuses_an_older_answer(chain: Localnet) -> None:
     assert slot <= error.data["contextSlot"] < slot + 1000
 
 
-def test_a_bad_signature_is_an_error_and_leaves_no_trace(chain: Localnet) -> None:
+def test_a_bad_signature_is_an_error_unless_preflight_is_skipped_and_leaves_no_trace(chain: Localnet) -> None:
     wallet, friend = funded(chain), Keypair().pubkey()
     good = transfer_of(wallet, friend, SOL, latest_blockhash(chain)[0])
     forged = VersionedTransaction.populate(good.message, [Signature.from_bytes(b"\x07" * 64)])
-    for options in ({}, {"skipPreflight": True}):
-        error = refusal(chain, "sendTransaction", wire(forged), {"encoding": "base64", **options})
-        assert (error.code, error.message) == (-32003, "Transaction signature verification failure")
+    error = refusal(chain, "sendTransaction", wire(forged), {"encoding": "base64"})
+    assert (error.code, error.message) == (-32003, "Transaction signature verification failure")
+    # As on a cluster: without preflight nobody looks before the validators drop it.
+    answer = chain.call("sendTransaction", wire(forged), {"encoding": "base64", "skipPreflight": True})
+    assert answer == str(forged.signatures[0])
     wait_landed(chain, send(chain, good))
     assert chain.call("getSignatureStatuses", [str(forged.signatures[0])])["value"] == [None]
     assert chain.call("getBalance", str(friend), {"commitment": "processed"})["value"] == SOL
@@ -160,6 +164,34 @@ def test_preflight_sees_the_state_of_its_commitment(chain: Localnet) -> None:
     assert (finalized, processed) == ("AccountNotFound", None)
     # The look into the past must not have changed the present.
     assert wait_landed(chain, send(chain, tx))["err"] is None
+
+
+def test_a_failed_simulation_shows_no_accounts_and_asks_for_no_more_than_it_names(chain: Localnet) -> None:
+    wallet = funded(chain, SOL)
+    tx = transfer_of(wallet, Keypair().pubkey(), 5 * SOL, latest_blockhash(chain)[0])
+    options = {"encoding": "base64", "commitment": "processed"}
+    shown = {"accounts": {"addresses": [str(wallet.pubkey()), TOKEN_PROGRAM]}}
+    value = chain.call("simulateTransaction", wire(tx), options | shown)["value"]
+    assert value["err"] == {"InstructionError": [0, {"Custom": 1}]}
+    assert value["accounts"] == [None, None]
+    more = {"accounts": {"addresses": [TOKEN_PROGRAM] * 4}}
+    error = refusal(chain, "simulateTransaction", wire(tx), options | more)
+    assert (error.code, error.message) == (-32602, "Too many accounts provided; max 3")
+
+
+def test_a_lookup_table_that_is_not_there_is_refused_at_once(chain: Localnet) -> None:
+    wallet, friend = funded(chain), Keypair().pubkey()
+    instruction = transfer(TransferParams(from_pubkey=wallet.pubkey(), to_pubkey=friend, lamports=SOL))
+    for key, text in (
+        (Keypair().pubkey(), "loads an address table account that doesn't exist"),
+        (Pubkey.from_string(TOKEN_PROGRAM), "loads an address table account with an invalid owner"),
+    ):
+        table = AddressLookupTableAccount(key, [friend])
+        message = MessageV0.try_compile(wallet.pubkey(), [instruction], [table], latest_blockhash(chain)[0])
+        tx = VersionedTransaction(message, [wallet])
+        for method, options in (("sendTransaction", {"skipPreflight": True}), ("simulateTransaction", {})):
+            error = refusal(chain, method, wire(tx), {"encoding": "base64", **options})
+            assert (error.code, error.message) == (-32602, f"invalid transaction: Transaction {text}")
 
 
 def test_simulation_shows_accounts_and_may_replace_the_blockhash(chain: Localnet) -> None:

@@ -12,14 +12,14 @@ from solders.transaction import SanitizeError, VersionedTransaction
 from solders.transaction_metadata import TransactionMetadata
 
 from ops.localnet import base58
-from ops.localnet.blocks import Block
+from ops.localnet.blocks import PROCESSED, Block
 from ops.localnet.chain import LAMPORTS_PER_SOL
 from ops.localnet.encode import encode_account
 from ops.localnet.encode_transaction import inner_instructions, return_data
 from ops.localnet.error_texts import describe
 from ops.localnet.errors import INTERNAL_ERROR, RpcError, invalid_params, preflight_failure, signature_failure
 from ops.localnet.machine import Bank
-from ops.localnet.messages import message_of
+from ops.localnet.messages import account_count, check_tables, message_of
 from ops.localnet.rpc.params import (
     Config,
     Params,
@@ -70,6 +70,14 @@ def _decode(value: Any, options: Config) -> tuple[VersionedTransaction, bytes]:
     return tx, raw
 
 
+def _check_tables(scope: Scope, tx: VersionedTransaction, block: Block) -> None:
+    """-32602 for a lookup table that the bank at `block` does not have as the message needs it."""
+    try:
+        check_tables(message_of(tx), lambda key: scope.chain.accounts.at(key, block.slot).account)
+    except ValueError as error:
+        raise invalid_params(f"invalid transaction: {error}") from None
+
+
 def _signatures_good(tx: VersionedTransaction) -> bool:
     return all(tx.verify_with_results())
 
@@ -112,13 +120,22 @@ def _simulation_value(meta: TransactionMetadata | None, err: Any) -> dict[str, A
 
 
 def send_transaction(scope: Scope, params: Params) -> Any:
-    """Queue a transaction; without skipPreflight only after a simulation at preflightCommitment. -32002, -32003."""
+    """Queue a transaction; without skipPreflight only after a simulation at preflightCommitment. -32002, -32003.
+
+    With it nothing is verified here: a bad signature gets its answer like any other, and never lands.
+    """
     options = config(params, 1)
     tx, raw = _decode(required(params, 0, 1), options)
-    block = reached(scope.block(commitment(options, field="preflightCommitment")), options)
+    skip = bool(options.get("skipPreflight"))
+    level = commitment(options, field="preflightCommitment")
+    block = reached(scope.block(PROCESSED if skip else level), options)
+    _check_tables(scope, tx, block)
     if not _signatures_good(tx):
-        raise signature_failure()
-    if not options.get("skipPreflight"):
+        if not skip:
+            raise signature_failure()
+        scope.chain.refuse()
+        return str(tx.signatures[0])
+    if not skip:
         meta, err, _ = _simulate(scope, tx, block, check_blockhash=True)
         if err is not None:
             raise preflight_failure(describe(err), _simulation_value(meta, err))
@@ -126,8 +143,10 @@ def send_transaction(scope: Scope, params: Params) -> Any:
     return str(tx.signatures[0])
 
 
-def _accounts_after(scope: Scope, block: Block, given: Any, after: dict[Pubkey, AccountState]) -> list[Any] | None:
-    """The accounts that simulateTransaction was asked to show."""
+def _accounts_after(
+    scope: Scope, block: Block, given: Any, most: int, after: dict[Pubkey, AccountState] | None
+) -> list[Any] | None:
+    """The accounts that simulateTransaction was asked to show; none of them when it failed (``after`` None)."""
     if given is None:
         return None
     if not isinstance(given, dict) or not isinstance(given.get("addresses"), list):
@@ -135,6 +154,10 @@ def _accounts_after(scope: Scope, block: Block, given: Any, after: dict[Pubkey, 
     encoding = given.get("encoding") or "base64"
     if encoding not in ("base64", "jsonParsed"):
         raise invalid_params("base58 encoding not supported")
+    if len(given["addresses"]) > most:
+        raise invalid_params(f"Too many accounts provided; max {most}")
+    if after is None:
+        return [None] * len(given["addresses"])
 
     def mint_of(key: Pubkey) -> Any:
         return after[key].mint if key in after else scope.mint_at(key, block.slot)
@@ -155,6 +178,7 @@ def simulate_transaction(scope: Scope, params: Params) -> Any:
         if not _signatures_good(tx):
             raise signature_failure()
     block = bank(scope, options)
+    _check_tables(scope, tx, block)
     meta, err, after = _simulate(scope, tx, block, check_blockhash=not replace)
     value = _simulation_value(meta, err)
     if options.get("innerInstructions") and meta is not None:
@@ -164,7 +188,9 @@ def simulate_transaction(scope: Scope, params: Params) -> Any:
             "blockhash": str(block.blockhash),
             "lastValidBlockHeight": block.last_valid_height,
         }
-    value["accounts"] = _accounts_after(scope, block, options.get("accounts"), after if err is None else {})
+    named = account_count(message_of(tx))
+    shown = after if err is None else None
+    value["accounts"] = _accounts_after(scope, block, options.get("accounts"), named, shown)
     return with_context(block, value)
 
 
