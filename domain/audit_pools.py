@@ -77,7 +77,7 @@ def _apply(books: Books, replay: Replay, tx: ChainTx, effects: Effects, found: F
     pool_id = Address(pool.pool_id)
     before = replay.watched()
     for step in pool_steps(books, pool_id, tx):
-        problem = _step(replay, step, tx)
+        problem = _step(replay, step, tx, books.system_paused_at(tx.slot))
         found.holds("pool-rule", not problem, problem, pool_id=pool_id, signature=tx.signature, slot=tx.slot)
     for flow in effects.tokens:
         if flow.top != books.program:
@@ -105,7 +105,7 @@ def _supply_delta(effects: Effects, mint: Address) -> int:
     return sum(flow.amount if flow.source is None else -flow.amount for flow in flows)
 
 
-def _step(replay: Replay, step: Step, tx: ChainTx) -> str:
+def _step(replay: Replay, step: Step, tx: ChainTx, system_paused: bool | None) -> str:
     """Carry one instruction out; the text of a rule it broke, or ""."""
     data, accounts = step.data, step.accounts
     match step.data[0]:
@@ -127,7 +127,8 @@ def _step(replay: Replay, step: Step, tx: ChainTx) -> str:
         case InstructionKind.UPDATE_POOL_FEES:
             return replay.update_fees(data[1], u64(data, 2), u64(data, 10), tx.slot)
         case InstructionKind.CONSOLIDATE_POOL_FEES:
-            return replay.consolidate(-tx.lamport_delta(Address(replay.pool.pool_id)))
+            shown = -tx.lamport_delta(Address(replay.pool.pool_id))
+            return replay.consolidate(shown, slot=tx.slot, system_paused=system_paused)
     return f"instruction {data[0]} is not one of a pool"
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 from domain.facts import Account
 from domain.ids import Address, ChainId, OperationId, PoolId, Signature, ThreadId
@@ -17,10 +17,12 @@ from domain.pool import Pool
 from domain.state import ThreadState
 from domain.thread import ThreadConfig
 
+_PAUSES: Final = {b"\x0c": True, b"\x0d": False}  # PauseSystem, UnpauseSystem
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One executed instruction in order of execution; ``within``: the outer instruction's program for an inner one."""
+    """One executed instruction in order of execution; ``within``: the program that called it, for an inner one."""
 
     program: Address
     accounts: tuple[Address, ...]
@@ -29,7 +31,7 @@ class Step:
 
     @property
     def top(self) -> Address:
-        """The program that the transaction itself called."""
+        """Whose doing it is: the caller's, or the program's own where the transaction itself called it."""
         return self.within or self.program
 
 
@@ -233,6 +235,24 @@ class Books:
         named = {Address(name) for op in self.journal.operations for name in op.inputs.get("lamports") or ()}
         named |= {Address(name) for op in self.journal.operations for name in op.inputs.get("wallets") or ()}
         return frozenset(named) | self.wallets
+
+    @cached_property
+    def system_pauses(self) -> dict[int, frozenset[bool]]:
+        """By slot, oldest first: whether the system's pauses and unpauses in it were either, or both."""
+        found: dict[int, set[bool]] = {}
+        for tx in self.transactions.values():
+            for step in tx.steps if tx.error is None else ():
+                if step.program == self.program and step.data[:1] in _PAUSES:
+                    found.setdefault(tx.slot, set()).add(_PAUSES[step.data[:1]])
+        return {slot: frozenset(found[slot]) for slot in sorted(found)}
+
+    def system_paused_at(self, slot: int) -> bool | None:
+        """None where our steps cannot tell: others may act on it, or two steps, or one in this slot, have no order."""
+        if not self.private or slot in self.system_pauses:
+            return None
+        before = [states for at, states in self.system_pauses.items() if at < slot]
+        newest = before[-1] if before else frozenset({False})
+        return next(iter(newest)) if len(newest) == 1 else None
 
     def transactions_of(self, address: Address) -> list[ChainTx]:
         """The address' transactions, oldest first."""

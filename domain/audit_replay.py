@@ -148,13 +148,15 @@ class Replay:
             self.swap_fee = swap
         return "" if which in (1, 2, 3) else f"update flags {which} were accepted"
 
-    def consolidate(self, shown: int) -> str:
-        """CONTRACT.md 3.12; ``shown`` is what left the pool's account."""
-        both_paused = self.flags & _LIQUIDITY_PAUSED and self.flags & _SWAPS_PAUSED
+    def consolidate(self, shown: int, *, slot: int, system_paused: bool | None) -> str:
+        """CONTRACT.md 3.12; ``shown`` is what left the pool's account. ``system_paused`` None: nobody can say."""
+        paused = bool(self.flags & _LIQUIDITY_PAUSED and self.flags & _SWAPS_PAUSED)
+        certain = slot != self.admin_slot
+        eligible = certain and (paused or system_paused is True)
         pending = max(0, self.collected - self.consolidated)
         amount = min(max(0, self.lamports - self.rents.protected), pending)
-        if not both_paused and shown == 0:
-            return ""  # not eligible: skipped (a system pause makes every pool eligible, then something may move)
+        if shown == 0 and not eligible:
+            return ""  # skipped, as it should be or as it may be
         if amount == 0:
             return "" if shown == 0 else f"{shown} lamports were consolidated, nothing was there to move"
         both = self.liquidity_fees + self.swap_fees
@@ -169,6 +171,8 @@ class Replay:
         self.consolidated += amount
         self.consolidations += 1
         self.moved.append((liquidity, swap))
+        if certain and not paused and system_paused is False:
+            return f"{shown} lamports were consolidated although neither the pool nor the system was paused"
         return "" if shown == amount else f"{shown} lamports were consolidated instead of {amount}"
 
     def outside_tokens(self, flow: TokenFlow) -> None:

@@ -124,11 +124,6 @@ def check_system_state(books: Books, found: Findings) -> None:
         found.equal("I13", (0, 0), fields, "an unpaused system keeps a pause's time or reason")
     if not books.private:
         return
-    newest: dict[int, set[bool]] = {}
-    for tx in books.transactions.values():
-        for step in tx.steps if tx.error is None else ():
-            if step.program == books.program and step.data[:1] in (b"\x0c", b"\x0d"):
-                newest.setdefault(tx.slot, set()).add(step.data[0] == InstructionKind.PAUSE_SYSTEM)
-    last = newest[max(newest)] if newest else {False}
+    last = list(books.system_pauses.values())[-1] if books.system_pauses else frozenset({False})
     if len(last) == 1:  # two steps within one slot: their order is not ours to say
-        found.equal("system-pause", last.pop(), shown.is_paused, "the system's pause is not what our steps left")
+        found.equal("system-pause", next(iter(last)), shown.is_paused, "the system's pause is not what our steps left")

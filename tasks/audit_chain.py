@@ -208,13 +208,17 @@ def _tokens(keys: list[Address], meta: dict[str, Any]) -> dict[Address, TokenMov
 
 
 def _steps(keys: list[Address], message: dict[str, Any], meta: dict[str, Any]) -> Iterator[Step]:
-    """Outer instructions in order, each followed by what it called."""
+    """Outer instructions in order, each followed by what it called, and what that called in turn."""
     inner = {group["index"]: group["instructions"] for group in meta.get("innerInstructions") or ()}
     for index, outer in enumerate(message["instructions"]):
         yield _step(keys, outer, None)
-        within = keys[outer["programIdIndex"]]
+        callers = [keys[outer["programIdIndex"]]]
         for called in inner.get(index, ()):
-            yield _step(keys, called, within)
+            # Height 1 is the outer instruction; nodes of old do not tell heights, and nothing was nested deeper then.
+            depth = (called.get("stackHeight") or 2) - 1
+            del callers[depth:]
+            yield _step(keys, called, callers[-1])
+            callers.append(keys[called["programIdIndex"]])
 
 
 def _step(keys: list[Address], compiled: dict[str, Any], within: Address | None) -> Step:

@@ -340,10 +340,11 @@ class Ledger:
         for name in [name for name, entry in self.outbox.items() if entry["owner"] == thread_id]:
             del self.outbox[name]
 
-    def consolidate(self) -> None:
-        """Pause both, move all but the protected rent, unpause."""
-        pause = [CORE, SYSTEM_STATE, POOL_ID, "program_data"]
-        self._administer("pause", [(FRT, pause, b"\x13\x03" + bytes(32), None)])
+    def consolidate(self, pause: bytes = b"\x13\x03" + bytes(32), resume: bytes = b"\x14\x03" + bytes(32)) -> None:
+        """Pause both, move all but the protected rent, unpause; or pause by another instruction, or by none."""
+        paused = [CORE, SYSTEM_STATE, POOL_ID, "program_data"]
+        if pause:
+            self._administer("pause", [(FRT, paused, pause, None)])
         amount = min(self.fees["CT"] - self.fees["CC"], self.lamports[POOL_ID] - 3_953_280)
         both = self.fees["CL"] + self.fees["CS"]
         liquidity, rest_l = divmod(amount * self.fees["CL"], both)
@@ -358,8 +359,11 @@ class Ledger:
             self.fees[name] += delta
         moved = {"total_liquidity_fees": liquidity, "total_regular_swap_fees": swap, "total_swap_contract_fees": swap}
         moved |= {"liquidity_operation_count": liquidity // LIQUIDITY_FEE, "regular_swap_count": swap // SWAP_FEE}
-        self.treasury |= moved | {"total_consolidations_performed": 1, "total_balance": self.lamports[TREASURY]}
-        self._administer("unpause", [(FRT, pause, b"\x14\x03" + bytes(32), None)])
+        moved |= {"total_consolidations_performed": 1}
+        self.treasury |= {name: self.treasury.get(name, 0) + amount for name, amount in moved.items()}
+        self.treasury["total_balance"] = self.lamports[TREASURY]
+        if resume:
+            self._administer("unpause", [(FRT, paused, resume, None)])
 
     def _administer(
         self, name: str, steps: list[tuple[str, list[str], bytes, str | None]], moves: dict[str, int] | None = None

@@ -155,6 +155,21 @@ def test_a_transaction_is_read_in_order_of_execution():
     assert tx.steps[1].data == b"\0\x03"
 
 
+def test_what_is_called_at_third_hand_is_its_callers_doing():
+    """A router calls the program under test, which calls the token program: the transfer is not the router's."""
+
+    def called(program: int, height: int | None) -> dict[str, Any]:
+        return {"programIdIndex": program, "accounts": [0], "data": "3", "stackHeight": height}
+
+    group = {"index": 1, "instructions": [called(2, 2), called(3, 3), called(0, 4), called(3, 3), called(1, 2)]}
+    tx = read_transaction(Signature("s"), transaction(innerInstructions=[group]))
+    ran = [(step.program, step.within) for step in tx.steps[2:7]]
+    assert ran == [("account", TOKEN), (SYSTEM, "account"), ("payer", SYSTEM), (SYSTEM, "account"), ("signer", TOKEN)]
+    without = {"index": 1, "instructions": [called(2, None), called(3, None)]}
+    tx = read_transaction(Signature("s"), transaction(innerInstructions=[without]))
+    assert [step.within for step in tx.steps[2:4]] == [TOKEN, TOKEN]
+
+
 def test_a_failed_transaction_has_carried_nothing_out():
     tx = read_transaction(Signature("s"), transaction(err={"InstructionError": [1, {"Custom": 1}]}))
     assert (tx.error, tx.steps) == ("Custom(1)", ())

@@ -298,6 +298,27 @@ def test_a_signature_that_no_history_lists_is_found():
     assert "history" in ids(audit(replace(BOOKS, history=history)))
 
 
+def once_more(pause: bytes, resume: bytes) -> Books:
+    """A ledger with one deposit, and one consolidation of its fee."""
+    ledger = played()
+    ledger.operate("deposit_1", 9)
+    ledger.consolidate(pause, resume)
+    return ledger.books()
+
+
+def test_a_consolidation_of_a_pool_that_nothing_pauses_is_found():
+    result = audit(once_more(b"", b""))
+    assert ids(result) == {"pool-rule"}
+    assert "neither the pool nor the system was paused" in result.violations[0]["message"]
+    # What others may have paused is not ours to know.
+    assert "pool-rule" not in ids(audit(replace(once_more(b"", b""), private=False)))
+
+
+def test_a_system_pause_makes_every_pool_eligible():
+    assert ids(audit(once_more(b"\x0c\x0f", b"\x0d"))) == set()
+    assert ids(audit(once_more(b"\x13\x01" + bytes(32), b"\x14\x03" + bytes(32)))) == {"pool-rule"}  # half of it is not
+
+
 # -- the final accounts --
 
 
@@ -423,3 +444,10 @@ def test_ledgers_and_outbox_that_are_off_are_found():
     ledger = played()
     del ledger.outbox["swap_1/1"]
     assert ids(audit(ledger.books())) == {"owed"}
+
+
+def test_tokens_of_a_mint_that_others_made_may_lie_anywhere():
+    """On a shared chain a pool of somebody else's is traded by strangers, whose accounts no book of ours knows."""
+    shared = replace(BOOKS, private=False, core=Address("somebody"), threads=())
+    assert "conservation" not in ids(audit(shared))
+    assert any("made by others" in note for note in audit(shared).notes)
