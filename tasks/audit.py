@@ -242,22 +242,29 @@ def _final_accounts(
     *,
     private: bool,
 ) -> dict[Address, Account | None]:
-    """Accounts as they are after the newest of their transactions; on a shared chain newer ones may come in between."""
+    """Accounts as they are after the newest of their transactions.
+
+    On a shared chain others go on: what they did up to the reading is taken in, what came later is not in the accounts
+    and stays out of the histories. Between the slots of two answers nobody can say: then all is read again.
+    """
     addresses = [*history]
     token_accounts = {account for tx in transactions.values() for account in tx.tokens}
     addresses += sorted((token_accounts | {system_state}) - history.keys())
     for _ in range(READINGS):
-        slot, accounts = archive.accounts(addresses)
         newest = max((tx.slot for tx in transactions.values()), default=0)
-        if slot >= newest and private:
+        oldest_read, newest_read, accounts = archive.accounts(addresses, newest)
+        if private:
             break
-        if slot >= newest:
-            again = archive.histories(history)
-            fresh = {s for listed in again.values() for s in listed} - transactions.keys()
-            if not fresh:
-                break
-            history.update(again)
-            transactions.update({tx.signature: tx for tx in archive.transactions(sorted(fresh))})
+        listed = archive.histories(history)
+        fresh = sorted({s for signatures in listed.values() for s in signatures} - transactions.keys())
+        found = {tx.signature: tx for tx in archive.transactions(fresh)}
+        taken = {signature: tx for signature, tx in found.items() if tx.slot <= newest_read}
+        transactions.update(taken)
+        history.update(
+            {address: tuple(s for s in signatures if s in transactions) for address, signatures in listed.items()}
+        )
+        if all(tx.slot <= oldest_read for tx in taken.values()):
+            break
     return accounts
 
 

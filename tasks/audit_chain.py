@@ -118,17 +118,22 @@ class ChainArchive:
         options = {**COMMITMENT, "encoding": "json", "maxSupportedTransactionVersion": 0}
         return self._all([Call(signature, "getTransaction", [signature, options]) for signature in signatures])
 
-    def accounts(self, addresses: Sequence[Address]) -> tuple[int, dict[Address, Account | None]]:
-        """The oldest slot of the answers, and the accounts; None: not there."""
+    def accounts(
+        self, addresses: Sequence[Address], since_slot: int = 0
+    ) -> tuple[int, int, dict[Address, Account | None]]:
+        """The oldest and the newest slot of the answers, and the accounts; None: not there.
+
+        A node that has not come to ``since_slot`` is asked again: what it knows would be older than its own history.
+        """
         chunks = [list(addresses[n : n + ACCOUNTS_PER_CALL]) for n in range(0, len(addresses), ACCOUNTS_PER_CALL)]
-        options = {**COMMITMENT, "encoding": "base64"}
+        options = {**COMMITMENT, "encoding": "base64", "minContextSlot": since_slot}
         slots, accounts = [], {}
         for chunk in chunks:
             (value,) = self._all([Call("accounts", "getMultipleAccounts", [chunk, options])])
             slots.append(value["context"]["slot"])
             for address, entry in zip(chunk, value["value"], strict=True):
                 accounts[address] = self._reader.read(address, entry)
-        return min(slots, default=0), accounts
+        return min(slots, default=0), max(slots, default=0), accounts
 
     def _size(self, usual: int) -> int:
         return max(1, usual // THROTTLED_REQUEST_SHARE) if self.throttled else usual

@@ -254,7 +254,7 @@ class Comparison:
             policy = self._store.policy(pool_id)
             if policy is None or any(step.slot is None or step.slot >= slot for step in policy.steps):
                 continue
-            account = self._archive.accounts([Address(pool_id)])[1][Address(pool_id)]
+            account = self._archive.accounts([Address(pool_id)])[2][Address(pool_id)]
             if account is None or not isinstance(account.decoded, PoolState):
                 continue
             shown = account.decoded

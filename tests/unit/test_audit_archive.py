@@ -16,6 +16,7 @@ from domain.chain.rpc import Call
 from domain.ids import Address, Signature
 from ops.localnet import base58
 from tasks import audit_chain
+from tasks.audit import _final_accounts
 from tasks.audit_chain import AuditUnansweredError, ChainArchive, read_transaction
 
 
@@ -183,3 +184,50 @@ def test_unknown_signatures_are_left_out_and_a_lost_meta_is_no_pass():
     assert len(list(archive(Scripted(lambda _: transaction())).transactions(many))) == 125
     with pytest.raises(AuditUnansweredError):
         list(archive(Scripted(lambda _: transaction() | {"meta": None})).transactions(many[:1]))
+
+
+class Moving:
+    """A shared chain on which a stranger goes on while it is read: a new slot with every answer of accounts."""
+
+    def __init__(self, slots: dict[str, int], read_at: list[int]) -> None:
+        self.slots = slots  # of every transaction there will ever be, by signature
+        self.read_at = read_at  # the slots that the readings answer from
+        self.asked_since: list[int] = []
+
+    def __call__(self, call: Call) -> Any:
+        match call.method:
+            case "getMultipleAccounts":
+                self.asked_since.append(call.params[1]["minContextSlot"])
+                return {"context": {"slot": self.read_at.pop(0)}, "value": [None] * len(call.params[0])}
+            case "getSignaturesForAddress":
+                return [{"signature": s} for s, _ in sorted(self.slots.items(), key=lambda pair: -pair[1])]
+        return transaction() | {"slot": self.slots[call.params[0]]}
+
+
+def final(node: Moving, known: list[str], addresses: int = 1) -> tuple[dict, dict]:
+    history = {Address(f"a{n}"): tuple(map(Signature, known)) for n in range(addresses)}
+    transactions = {tx.signature: tx for tx in archive(Scripted(node)).transactions([Signature(s) for s in known])}
+    _final_accounts(archive(Scripted(node)), Address("a0"), history, transactions, private=False)
+    return history, transactions
+
+
+def test_what_others_did_after_the_accounts_were_read_stays_out():
+    node = Moving({"old": 5, "seen": 8, "late": 11}, [10])
+    history, transactions = final(node, ["old"])
+    assert history == {"a0": ("old", "seen")}
+    assert set(transactions) == {"old", "seen"}
+    assert node.asked_since == [5]  # never older than what is known
+
+
+def test_what_lies_between_two_answers_is_read_again():
+    node = Moving({"old": 5, "between": 11}, [10, 12, 13, 13])
+    history, _ = final(node, ["old"], addresses=101)
+    assert set(history.values()) == {("old", "between")}
+    assert node.asked_since == [5, 5, 11, 11]
+
+
+def test_a_node_that_is_behind_its_own_history_is_waited_for():
+    behind = RpcErrorObject("node", -32016, "Minimum context slot has not been reached")
+    answer = {"context": {"slot": 9}, "value": [None]}
+    node = Scripted(lambda _: answer, behind, behind)
+    assert archive(node).accounts([Address("a0")], 9) == (9, 9, {"a0": None})
