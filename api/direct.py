@@ -49,10 +49,6 @@ class DirectRpc:
         self._tallies.observe((RPC_PATH, str(answer.status)), perf_counter() - began_s)
         return [answer.body]
 
-    def takes(self, environ: dict[str, Any]) -> bool:
-        """Whether Flask is not needed for this request."""
-        return self._size(environ) is not None
-
     def _answer(self, environ: dict[str, Any], size: int) -> HttpAnswer:
         try:
             caller = self._door.admit(environ, RPC_PATH)
@@ -67,7 +63,7 @@ class DirectRpc:
             environ.get("PATH_INFO") != RPC_PATH
             or environ["REQUEST_METHOD"] != "POST"
             or environ.get("CONTENT_TYPE", "").lower() not in CONTENT_TYPES
-            or "HTTP_TRANSFER_ENCODING" in environ
+            or "HTTP_TRANSFER_ENCODING" in environ  # its length is not known
             or ("HTTP_ORIGIN" in environ and self._settings.cors_origins)
             or ("HTTP_ACCEPT_ENCODING" in environ and self._settings.compress)
             or not (length.isascii() and length.isdecimal() and len(length) < 12)

@@ -22,6 +22,7 @@ log = structlog.get_logger(__name__)
 FEED: Final = "frt.live"  # the key of the Feed in ``app.extensions``
 STATIC: Final = Path(__file__).with_name("static")
 MAX_FAULTS: Final = 50
+EVENTS_PATH: Final = "/live/events"  # the one answer without an end
 #: No script, style or connection but our own; the script sets styles through the object model only.
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
@@ -44,7 +45,7 @@ def _blueprint(service: Service, feed: Feed, table: ThreadTable) -> Blueprint:
     def index() -> Response:
         return send_from_directory(STATIC, "index.html")
 
-    @page.get("/live/events")
+    @page.get(EVENTS_PATH)
     def events() -> Response:
         listener = feed.listen()
         if listener is None:

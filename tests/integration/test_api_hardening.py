@@ -5,15 +5,12 @@ from __future__ import annotations
 import datetime as dt
 import http.client
 import json
-import os
 import socket
 import ssl
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -25,8 +22,8 @@ from cryptography.x509.oid import NameOID
 
 from domain.store.client import connect
 from domain.store.gateway import RedisStore
-from tests.integration.test_api_serve import DEADLINE_S, PROGRAM, ROOT, wait_until
 from tests.support.api_kit import POOL_ID, furnish, request
+from tests.support.api_process import DEADLINE_S, api_process
 from tests.support.redis_server import redis_server
 
 BODY = json.dumps(request("list_pools")).encode()
@@ -34,23 +31,12 @@ HEADERS = {"Content-Type": "application/json"}
 
 
 @contextmanager
-def serving(folder: Path, **settings: str) -> Iterator[int]:
+def serving(folder: Path, before: str = "", **settings: str) -> Iterator[int]:
     """The port of a web server over a real Redis with one pool."""
     with redis_server() as url:
         furnish(RedisStore(connect(url)))
-        env = {name: value for name, value in os.environ.items() if not name.startswith("FRT_")}
-        env |= {"FRT_REDIS_URL": url, "FRT_API_PORT": "0", "FRT_HTTPS_PORT": "0", "FRT_DATA_DIR": str(folder)}
-        env |= {f"FRT_{name.upper()}": value for name, value in settings.items()}
-        ready, log = folder / "port", folder / "log"
-        with log.open("wb") as stream:
-            process = subprocess.Popen([sys.executable, "-c", PROGRAM, str(ready)], cwd=ROOT, env=env, stderr=stream)
-        try:
-            wait_until(lambda: (ready.exists() and ready.read_text()) or process.poll() is not None, "listening")
-            assert process.poll() is None, log.read_text()
-            yield int(ready.read_text())
-        finally:
-            process.terminate()
-            process.wait(timeout=DEADLINE_S)
+        with api_process(folder, url, before=before, **settings) as api:
+            yield api.port
 
 
 def ask(connection: http.client.HTTPConnection) -> int:
@@ -87,11 +73,12 @@ def test_slow_senders_are_cut_off_and_hold_nobody_up(tmp_path: Path) -> None:
     head = b"POST /rpc HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     slow_heads = [head + b"X-Slow: " + b"a" * 4_000] * 3
     slow_bodies = [head + b"Content-Length: 4000\r\n\r\n" + b"a" * 3_000] * 3
+    slow_chunks = [head + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\na\r\n" * 500] * 3
     settings = {"max_waiting_requests": "0", "max_live_listeners": "0", "receive_timeout_s": "1.5"}
     with serving(tmp_path, **settings) as port:
         ended = threading.Event()
-        clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(24)]  # more than the threads
-        texts = (slow_heads + slow_bodies) * 4
+        texts = (slow_heads + slow_bodies + slow_chunks) * 6  # more than the threads
+        clients = [socket.create_connection(("127.0.0.1", port)) for _ in texts]
         threads = [
             threading.Thread(target=trickle, args=(client, text, ended))
             for client, text in zip(clients, texts, strict=True)
@@ -112,6 +99,73 @@ def test_slow_senders_are_cut_off_and_hold_nobody_up(tmp_path: Path) -> None:
                 thread.join(timeout=DEADLINE_S)
             for client in clients:
                 client.close()
+
+
+def test_who_says_nothing_holds_no_thread(tmp_path: Path) -> None:
+    settings = {"max_waiting_requests": "0", "max_live_listeners": "0", "receive_timeout_s": "30"}
+    with ExitStack() as stack:
+        with serving(tmp_path, **settings) as port:
+            clients = [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(100)]
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE_S)
+            began = time.monotonic()
+            assert ask(connection) == 200
+            assert time.monotonic() - began < 4, "gunicorn by itself gives each silent connection a thread for 5 s"
+            connection.close()
+            clients[0].sendall(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            clients[0].settimeout(DEADLINE_S)
+            assert clients[0].recv(65_536).startswith(b"HTTP/1.1 200")
+            began = time.monotonic()
+        assert time.monotonic() - began < 8, "at the end, who said nothing is not waited for"
+
+
+def test_an_answer_that_nobody_takes_holds_its_thread_only_for_so_long(tmp_path: Path) -> None:
+    batch = json.dumps([request("list_pools")] * 8_000).encode()
+    head = f"POST /rpc HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(batch)}\r\n"
+    two_threads = (
+        "import api.receiving, api.serve\n"
+        "api.receiving.TAKE_TIMEOUT_S = 0\n"
+        "api.serve.READ_THREADS = api.serve.LINGERERS = 1\n"
+    )
+    settings = {"max_batch": "10000", "request_timeout_s": "2", "max_waiting_requests": "0", "max_live_listeners": "0"}
+    with serving(tmp_path, two_threads, **settings) as port:
+        clients = [socket.socket() for _ in range(2)]
+        try:
+            for client in clients:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+                client.connect(("127.0.0.1", port))
+                client.settimeout(DEADLINE_S)
+                client.sendall(head.encode() + b"Content-Type: application/json\r\n\r\n" + batch)
+                assert client.recv(12) == b"HTTP/1.1 200", "the answer is on its way"
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE_S)
+            began = time.monotonic()
+            assert ask(connection) == 200
+            assert time.monotonic() - began < 15, "else it is half a minute, or for ever if a byte is taken meanwhile"
+            connection.close()
+        finally:
+            for client in clients:
+                client.close()
+
+
+def test_bodies_in_chunks(tmp_path: Path) -> None:
+    with serving(tmp_path, max_body_bytes="4096") as port:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE_S)
+        for number, size in enumerate((0, 3_000, 5_000)):
+            body = BODY + b" " * size
+            pieces = (body[at : at + 700] for at in range(0, len(body), 700))
+            connection.request("POST", "/rpc", pieces, HEADERS, encode_chunked=True)
+            with connection.getresponse() as answer:
+                document = json.loads(answer.read())
+                assert answer.status == (413 if number == 2 else 200)
+                assert ("result" in document) == (number < 2)
+        connection.close()
+
+
+def test_few_connections_are_kept_alive_all_the_same(tmp_path: Path) -> None:
+    with serving(tmp_path, max_connections="8") as port:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE_S)
+        assert ask(connection) == 200
+        assert connection.sock is not None, "the server did not say that it closes"
+        connection.close()
 
 
 def test_pipelined_requests_and_large_heads(tmp_path: Path) -> None:

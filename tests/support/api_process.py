@@ -35,14 +35,17 @@ class ApiProcess:
 
 
 @contextmanager
-def api_process(folder: Path, redis_url: str, **settings: str) -> Iterator[ApiProcess]:
-    """It listens once this is entered. ``settings`` by their lower-case names."""
+def api_process(folder: Path, redis_url: str, *, before: str = "", **settings: str) -> Iterator[ApiProcess]:
+    """It listens once this is entered. ``settings`` by their lower-case names; ``before``: code that runs first."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("FRT_")}
-    wanted = {"redis_url": redis_url, "api_port": "0", "log_format": "json", "data_dir": str(folder), **settings}
+    wanted = {"redis_url": redis_url, "api_port": "0", "https_port": "0", "log_format": "json", "data_dir": str(folder)}
+    wanted |= settings
     env |= {f"FRT_{name.upper()}": value for name, value in wanted.items()}
     ready, log = folder / "port", folder / "log"
     with log.open("wb") as stream:
-        process = subprocess.Popen([sys.executable, "-c", PROGRAM, str(ready)], cwd=ROOT, env=env, stderr=stream)
+        process = subprocess.Popen(
+            [sys.executable, "-c", before + PROGRAM, str(ready)], cwd=ROOT, env=env, stderr=stream
+        )
     try:
         deadline, pause = time.monotonic() + DEADLINE_S, Event()
         while not (ready.exists() and ready.read_text()):
