@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import selectors
 import ssl
 import time
 import uuid
@@ -105,7 +106,6 @@ class Client:
         self._wait_s = wait_s
         self._pause = pause
         self._number = 0
-        self._used = False
         if parts.scheme == "https":
             self._connection: http.client.HTTPConnection = http.client.HTTPSConnection(
                 parts.hostname, parts.port, timeout=timeout_s, context=tls or ssl.create_default_context()
@@ -122,7 +122,6 @@ class Client:
     def close(self) -> None:
         """Close the connection; the next call opens another one."""
         self._connection.close()
-        self._used = False
 
     def call(self, method: str, params: Mapping[str, Any] | None = None) -> Any:
         """The result of one call, sent once. Raises CallError, NoAnswer. For what changes something: ``command``."""
@@ -213,22 +212,15 @@ class Client:
             raise NoAnswer(f"{self._url} did not answer in JSON; is it this service?") from error
 
     def _exchange(self, body: bytes) -> bytes:
-        """One request over the open connection, or over a new one when the server has closed it meanwhile.
-
-        Only a connection that was idle is given a second try: it was closed before the request came.
-        """
-        try:
-            self._connection.request("POST", self._path, body, self._headers)
-            response = self._connection.getresponse()
-        except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
-            if not self._used:
-                raise
-            self.close()
-            self._connection.request("POST", self._path, body, self._headers)
-            response = self._connection.getresponse()
-        data = response.read()
-        self._used = True
-        return data
+        """One request, sent once: over the open connection, or over a new one when the server has closed it."""
+        if self._connection.sock is not None:
+            with selectors.DefaultSelector() as waiting:
+                waiting.register(self._connection.sock, selectors.EVENT_READ)
+                ended = waiting.select(0)  # nothing is awaited, so what there is to read is its end
+            if ended:
+                self.close()
+        self._connection.request("POST", self._path, body, self._headers)
+        return self._connection.getresponse().read()
 
     # The documented methods, with types. Every other one goes through ``call`` or ``command``.
 

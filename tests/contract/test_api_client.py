@@ -202,3 +202,42 @@ def test_pages_are_turned(api: Api, url: str) -> None:
     with Client(url) as service:
         assert [entry["op"] for entry in service.journal(thread_id=THREAD_ID)] == [f"deposit_1/{n}" for n in range(5)]
         assert [fault["number"] for fault in service.faults()] == list(range(45))
+
+
+class Vanishing(BaseHTTPRequestHandler):
+    """Answers the first request of a connection, takes a second one and goes away without a word."""
+
+    protocol_version = "HTTP/1.1"
+    taken = 0
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        type(self).taken += 1
+        if self.taken % 2 == 0:
+            self.close_connection = True
+            return
+        answer = b'{"jsonrpc":"2.0","id":1,"result":{}}'
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+def test_what_may_have_been_taken_is_not_sent_again_by_a_call() -> None:
+    Vanishing.taken = 0
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Vanishing)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        with Client(f"http://127.0.0.1:{server.server_port}") as service:
+            assert service.call("anything") == {}
+            with pytest.raises(NoAnswer):
+                service.call("anything")
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    assert Vanishing.taken == 2
