@@ -9,6 +9,7 @@ from typing import Final
 from domain.runtime.clock import Clock
 
 MOST_ENTRIES: Final = 4_096
+MOST_BYTES: Final = 2**25
 
 
 class AnswerCache:
@@ -18,6 +19,7 @@ class AnswerCache:
         self._clock = clock
         self._kept_s = kept_ms / 1_000
         self._entries: dict[Hashable, tuple[float, bytes]] = {}
+        self._bytes = 0
         self._changes = 0
         self._lock = Lock()
 
@@ -32,12 +34,21 @@ class AnswerCache:
         answer = read()
         with self._lock:
             if changes == self._changes:  # else it may stem from before the change
-                if len(self._entries) >= MOST_ENTRIES:
-                    self._entries.clear()
-                self._entries[key] = (began_s + self._kept_s, answer)
+                self._keep(key, began_s + self._kept_s, answer)
         return answer
 
     def forget(self) -> None:
         with self._lock:
             self._changes += 1
-            self._entries.clear()
+            self._clear()
+
+    def _keep(self, key: Hashable, until_s: float, answer: bytes) -> None:
+        self._bytes -= len(self._entries.pop(key, (0.0, b""))[1])
+        if len(self._entries) >= MOST_ENTRIES or self._bytes + len(answer) > MOST_BYTES:
+            self._clear()
+        self._entries[key] = (until_s, answer)
+        self._bytes += len(answer)
+
+    def _clear(self) -> None:
+        self._entries.clear()
+        self._bytes = 0

@@ -18,6 +18,7 @@ U64: Final = 2**64 - 1
 MAX_CONSOLIDATED: Final = 20  # CONTRACT.md 1
 MAX_REPORTED_ERRORS: Final = 10
 MAX_SHOWN_NAME: Final = 64
+MAX_SHOWN_REASON: Final = 240
 
 _BASE58: Final = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 
@@ -230,11 +231,11 @@ def _reasons(error: ValidationError) -> list[tuple[str, str]]:
         context = found.get("ctx", {})
         field = context["field"] if found["type"] == "combination" else ".".join(map(str, found["loc"]))
         text = "required" if found["type"] == "missing" else found["msg"]
-        reasons.append((_shown(field), text))
+        reasons.append((_shown(field), _shown(text, MAX_SHOWN_REASON)))
     return reasons
 
 
-def _shown(name: str) -> str:
-    """A name the caller made up, fit to be shown: short, and without halves of characters."""
-    short = name if len(name) <= MAX_SHOWN_NAME else name[:MAX_SHOWN_NAME] + "…"
-    return short.encode("utf-8", "backslashreplace").decode()
+def _shown(text: str, longest: int = MAX_SHOWN_NAME) -> str:
+    """What the caller made up, fit to be shown and logged: short, without line ends or halves of characters."""
+    short = text if len(text) <= longest else text[:longest] + "…"
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in short)

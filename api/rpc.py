@@ -42,6 +42,7 @@ STATUS_READS: Final = frozenset(
     {"get_thread_status", "get_all_threads", "list_threads", "list_pools", "get_pool", "core_wallet_status"}
 )
 JSON: Final = "application/json"
+MOST_ANSWER_BYTES: Final = 2**25  # of a batch, before its last call
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +75,13 @@ class StrictSite(JSONRPCSite):
             answer, code = self._answer(document, caller, deadline_s)
             status = 403 if code == RpcCode.FORBIDDEN else 204 if answer is None else 200
             return HttpAnswer(body=answer or b"", status=status)
-        answers = [answer for one in document if (answer := self._answer(one, caller, deadline_s)[0]) is not None]
+        answers: list[bytes] = []
+        size = 0
+        for one in document:
+            answer = self._answer(one, caller, deadline_s)[0] if size <= MOST_ANSWER_BYTES else _left_out(one)
+            if answer is not None:
+                answers.append(answer)
+                size += len(answer)
         return HttpAnswer(body=b"[" + b",".join(answers) + b"]") if answers else HttpAnswer(body=b"", status=204)
 
     def _count(self, document: Any, caller: Caller) -> None:
@@ -179,6 +186,14 @@ def turned_away(refusal: Refusal) -> HttpAnswer:
 
 def _success(identity: Any, result: bytes) -> bytes:
     return b'{"jsonrpc":"2.0","id":' + encode(identity) + b',"result":' + result + b"}"
+
+
+def _left_out(document: object) -> bytes | None:
+    """The answer to a call of a batch that is not carried out."""
+    if isinstance(document, dict) and "id" not in document:
+        return None
+    text = f"The answers of this batch have more than {MOST_ANSWER_BYTES} bytes; this call was not made"
+    return encode(_failure(RpcError(RpcCode.INVALID_REQUEST, text), identity_of(document)))
 
 
 def _changes(document: object) -> bool:

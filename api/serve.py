@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import ssl
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
@@ -15,7 +16,10 @@ from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 from api.app import SERVICE
 from api.live.routes import FEED
 from api.receiving import LINGERERS
+from api.security.audit import Audit
+from api.security.keys import load_keys
 from api.wsgi import build
+from domain.errors import StressError
 from domain.runtime.logs import configure_logging
 from domain.runtime.settings import Settings
 
@@ -100,6 +104,25 @@ def _end_waits_on_term(worker: Any) -> None:
 
 
 def serve(settings: Settings, on_ready: Callable[[int], None] | None = None) -> None:
-    """Serve until a signal, then drain and leave by SystemExit. ``on_ready`` gets the port once it listens."""
+    """Serve until a signal, then drain and leave by SystemExit. ``on_ready`` gets the port once it listens.
+
+    Raises StressError when the API keys, the certificate or the audit log cannot be used.
+    """
     configure_logging(settings, process="api")
+    check(settings)
     WebServer(settings, on_ready).run()
+
+
+def check(settings: Settings) -> None:
+    """What would otherwise end a worker, or fail with the first request that needs it. Raises StressError."""
+    load_keys(settings)
+    audit = Audit(settings)
+    if audit.changes:
+        audit.open()
+    if settings.enable_https:
+        certificate, key = str(settings.tls_certificate), str(settings.tls_key)
+        try:  # a key under a password would ask the terminal for it
+            ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key, password="")
+        except OSError as error:
+            text = f"tls_certificate {certificate} and tls_key {key} cannot be used: {error.strerror or error}"
+            raise StressError(text) from None

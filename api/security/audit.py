@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import weakref
@@ -16,6 +17,7 @@ from typing import Any, Final
 import structlog
 
 from api.security.callers import Caller
+from domain.errors import StressError
 from domain.runtime.logs import hide_secrets
 from domain.runtime.redact import is_secret
 from domain.runtime.settings import Settings
@@ -79,18 +81,22 @@ class Audit:
 
     def _write(self, caller: Caller, **fields: Any) -> None:
         if not self._sink.handlers:
-            self._open()
+            self.open()
         event = "refused" if "status" in fields else "call"
         self._log.info(event, caller=caller.name, address=caller.address, **fields)
 
-    def _open(self) -> None:
+    def open(self) -> None:
+        """Raises StressError when the file cannot be written."""
         settings = self._settings
         path = settings.data_dir / AUDIT_FILE
         with self._opening:
             if self._sink.handlers:
                 return
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handler = _PrivateFile(path, maxBytes=settings.log_max_bytes, backupCount=settings.log_backups)
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                handler = _PrivateFile(path, maxBytes=settings.log_max_bytes, backupCount=settings.log_backups)
+            except OSError as error:
+                raise StressError(f"the audit log {path} cannot be written: {error.strerror}") from None
             handler.setFormatter(logging.Formatter("%(message)s"))
             self._sink.addHandler(handler)
             weakref.finalize(self, handler.close)
@@ -112,11 +118,16 @@ def shown_params(names: Iterable[str], params: object) -> dict[str, Any]:
 
 
 def _short(value: Any) -> Any:
-    if isinstance(value, str) and len(value) > LONGEST_TEXT:
-        return f"({len(value)} characters)"
-    if isinstance(value, list):
-        rest = [f"({len(value) - MOST_ITEMS} more)"] if len(value) > MOST_ITEMS else []
-        return [_short(item) for item in value[:MOST_ITEMS]] + rest
-    if isinstance(value, dict):
-        return f"({len(value)} fields)"
-    return value
+    """Only lists of texts are shown: those of numbers may be a key, and deeper ones are for nobody to read."""
+    if not isinstance(value, list):
+        return _short_item(value)
+    texts = [_short_item(item) for item in value[:MOST_ITEMS] if isinstance(item, str)]
+    rest = len(value) - len(texts)
+    return [*texts, f"({rest} more)"] if rest else texts
+
+
+def _short_item(value: Any) -> Any:
+    if isinstance(value, dict | list):
+        return f"({len(value)} {'fields' if isinstance(value, dict) else 'items'})"
+    text = value if isinstance(value, str) else json.dumps(value)
+    return value if len(text) <= LONGEST_TEXT else f"({len(text)} characters)"

@@ -73,7 +73,7 @@ class Gate:
         if presented is None or without_key:
             if self._required and not without_key:
                 raise _unauthorised("An API key is required: X-API-Key or Authorization: Bearer")
-            return Caller(name=ANONYMOUS, address=address, read_only=False, account=f"address/{address}")
+            return Caller(name=ANONYMOUS, address=address, read_only=False, account=account_of(address))
         key = self._keys.find(presented)
         if key is None:
             raise _unauthorised("This API key is not known")
@@ -82,6 +82,12 @@ class Gate:
     def _answers_to(self, host: str) -> bool:
         """Without keys, a foreign page may reach a loopback service by a name of its own that resolves to it."""
         return host in self._hosts if self._hosts else _is_local(host)
+
+
+def account_of(address: str) -> str:
+    """What limits count for where there is no key. Whoever has one IPv6 address has a whole /64 of them."""
+    found = parse_address(address)
+    return f"address/{ip_network((found, 64), strict=False) if isinstance(found, IPv6Address) else address}"
 
 
 def _unauthorised(text: str) -> Refusal:

@@ -12,8 +12,8 @@ from flask_cors import CORS
 
 from api.errors import RpcCode, RpcError
 from api.security.audit import Audit
-from api.security.callers import ANONYMOUS, Caller, Gate, Refusal
-from api.security.limits import CHANGES, READS, Exceeded, RateLimits
+from api.security.callers import ANONYMOUS, Caller, Gate, Refusal, account_of
+from api.security.limits import CHANGES, READS, REFUSALS, Exceeded, RateLimits
 from domain.runtime.settings import Settings
 
 RPC_PATH: Final = "/rpc"
@@ -38,24 +38,27 @@ class Door:
     headers: tuple[tuple[str, str], ...]  # of every answer, unless it sets them itself
 
     def admit(self, environ: dict[str, Any], path: str, *, without_key: bool = False) -> Caller:
-        """Who calls. Raises Refusal; a refused request counts as a read of its address, so guessing ends soon."""
+        """Who calls. Raises Refusal; refused requests have a low limit per address, so guessing ends soon."""
         try:
             return self.gate.admit(environ, without_key=without_key)
         except Refusal as refusal:
             address = self.gate.address(environ)
-            caller = Caller(name=ANONYMOUS, address=address, read_only=True, account=f"address/{address}")
-            self.count(caller, path, reads=1)
+            caller = Caller(name=ANONYMOUS, address=address, read_only=True, account=account_of(address))
+            self._take(caller, path, REFUSALS, 1)
             self.audit.refused(caller, path, refusal.status, refusal.text)
             raise
 
     def count(self, caller: Caller, path: str, *, reads: int = 0, changes: int = 0) -> None:
         """Count calls against the caller's limits. Raises Refusal 429."""
-        for kind, cost in ((CHANGES, changes), (READS, reads)):
-            exceeded = self.limits.take(caller.account, kind, cost)
-            if exceeded is not None:
-                if exceeded.first:  # a flood of refusals must not push everything else out of the log
-                    self.audit.refused(caller, path, 429, f"too many {kind}")
-                raise _too_many(kind, exceeded)
+        self._take(caller, path, CHANGES, changes)
+        self._take(caller, path, READS, reads)
+
+    def _take(self, caller: Caller, path: str, kind: str, cost: int) -> None:
+        exceeded = self.limits.take(caller.account, kind, cost)
+        if exceeded is not None:
+            if exceeded.first:  # a flood of refusals must not push everything else out of the log
+                self.audit.refused(caller, path, 429, f"too many {kind}")
+            raise _too_many(kind, exceeded)
 
 
 def _too_many(kind: str, exceeded: Exceeded) -> Refusal:

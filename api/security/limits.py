@@ -34,6 +34,8 @@ MOST_ACCOUNTS: Final = 10_000  # remembered at once; the oldest windows go first
 
 READS: Final = "reads"
 CHANGES: Final = "changes"
+REFUSALS: Final = "refused requests"
+MOST_REFUSALS: Final = 60  # per minute and address; each is noted in the audit log
 
 
 @dataclass(slots=True)
@@ -59,7 +61,11 @@ class RateLimits:
     """One per process. ``now_s``: a clock that only goes forward."""
 
     def __init__(self, settings: Settings, now_s: Callable[[], float] = time.monotonic) -> None:
-        self._limits = {READS: settings.rate_limit_reads, CHANGES: settings.rate_limit_changes}
+        self._limits = {
+            READS: settings.rate_limit_reads,
+            CHANGES: settings.rate_limit_changes,
+            REFUSALS: min(settings.rate_limit_reads, MOST_REFUSALS),
+        }
         self._now_s = now_s
         self._windows: dict[tuple[str, str], _Window] = {}
         self._lock = Lock()

@@ -12,9 +12,14 @@ import fakeredis
 import pytest
 from werkzeug.test import TestResponse
 
+from api import rpc
+from api.cache import MOST_BYTES, AnswerCache
 from api.security.callers import client_behind, networks, parse_address
 from api.security.keys import KeyFileError, load_keys, new_key
-from api.security.limits import READS, RateLimits
+from api.security.limits import MOST_REFUSALS, READS, RateLimits
+from api.serve import check
+from domain.errors import StressError
+from domain.runtime.clock import SystemClock
 from domain.runtime.settings import load
 from domain.store.client import connect
 from tests.support.api_kit import POOL_ID, THREAD_ID, Api, furnish, make_api, request
@@ -312,3 +317,75 @@ def test_keys_that_cannot_be_meant(entries: str) -> None:
         load_keys(load({"FRT_API_KEYS": entries}))
     assert FULL not in str(caught.value)
     assert "0123456789" not in str(caught.value)
+
+
+def test_refusals_have_a_low_limit_and_do_not_fill_the_audit_log(make: MakeApi, tmp_path: Path) -> None:
+    with redis_server() as url:
+        limited = {"redis_url": url, "rate_limit_reads": 10_000, "data_dir": tmp_path, "audit_log": "changes"}
+        api = make(api_keys=KEYS, **limited)
+        peers = [f"2001:db8:1:2::{number:x}" for number in range(200)]  # one machine has all of these
+        answers = [post(api, X_API_Key="wrong", peer=peer).status_code for peer in peers]
+        assert answers == [401] * MOST_REFUSALS + [429] * (200 - MOST_REFUSALS)
+        assert len((tmp_path / "logs" / "audit.jsonl").read_text().splitlines()) == MOST_REFUSALS + 1
+        assert post(api, X_API_Key=FULL, peer=peers[0]).status_code == 200, "a known key is not held up"
+        assert post(api, X_API_Key="wrong", peer="2001:db8:1:3::1").status_code == 401
+
+
+def test_the_audit_log_takes_whatever_comes(make: MakeApi, tmp_path: Path) -> None:
+    api = make(api_keys=KEYS, audit_log="changes", data_dir=tmp_path)
+    seed = list(range(100, 164))
+    file = tmp_path / "logs" / "audit.jsonl"
+    for ids in (seed, ["x"] * 30, [seed], {"a": 1}, 10**4_000):
+        answer = post(api, request("start_threads", {"thread_ids": ids}), X_API_Key=FULL)
+        assert code_of(answer) == -32602
+    shown = [json.loads(line)["params"]["thread_ids"] for line in file.read_text().splitlines()]
+    assert shown == [["(64 more)"], [*["x"] * 20, "(10 more)"], ["(1 more)"], "(1 fields)", "(4001 characters)"]
+
+
+@pytest.mark.parametrize("depth", [100, 300, 500, 700, 900, 950, 2_000])
+def test_a_command_nested_deeply_is_refused_and_noted(make: MakeApi, tmp_path: Path, depth: int) -> None:
+    api = make(audit_log="changes", data_dir=tmp_path)
+    body = b'{"jsonrpc":"2.0","id":1,"method":"start_threads","params":{"thread_ids":%s%s}}' % (
+        b"[" * depth,
+        b"]" * depth,
+    )
+    answer = api.client.post("/rpc", data=body, content_type="application/json")
+    assert answer.status_code == 200
+    assert code_of(answer) in (-32602, -32700)
+
+
+def test_kept_answers_are_bounded_by_their_size() -> None:
+    cache = AnswerCache(SystemClock(), 60_000)
+    answer = bytes(MOST_BYTES // 4)
+    for key in range(20):
+        cache.get(key, lambda: answer)
+        cache.get(key, lambda: answer)
+    assert sum(len(kept) for _, kept in cache._entries.values()) == cache._bytes <= MOST_BYTES
+    cache.get("large", lambda: bytes(2 * MOST_BYTES))
+    cache.get("small", lambda: b"x")
+    assert cache._bytes == 1
+
+
+def test_a_batch_of_large_answers_ends(make: MakeApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    api = make()
+    one = len(post(api, STATUS).get_data())
+    monkeypatch.setattr(rpc, "MOST_ANSWER_BYTES", 2 * one)
+    notification = {name: value for name, value in PAUSE.items() if name != "id"}
+    answers = post(api, [STATUS, STATUS, STATUS | {"id": 7}, PAUSE, notification]).get_json()
+    assert ["result" in answer for answer in answers] == [True, True, True, False]
+    assert (answers[2]["id"], answers[3]["error"]["code"]) == (7, -32600)
+    assert api.store.open_commands() == []
+
+
+def test_what_cannot_be_used_is_told_before_the_server_starts(tmp_path: Path) -> None:
+    usable = {"data_dir": tmp_path, "api_keys": KEYS}
+    check(load({}, overrides=usable))
+    with pytest.raises(KeyFileError, match="API key 1"):
+        check(load({}, overrides=usable | {"api_keys": "bad"}))
+    nothing = {"tls_certificate": str(tmp_path / "c.pem"), "tls_key": str(tmp_path / "k.pem")}
+    with pytest.raises(StressError, match="tls_certificate"):
+        check(load({}, overrides=usable | nothing))
+    (tmp_path / "file").touch()
+    with pytest.raises(StressError, match="audit log"):
+        check(load({}, overrides=usable | {"data_dir": tmp_path / "file"}))
+    check(load({}, overrides=usable | {"data_dir": tmp_path / "file", "audit_log": "off"}))
