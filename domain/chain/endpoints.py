@@ -21,6 +21,7 @@ QUIET_SECONDS_BEFORE_BACKOFF: Final = 1.0
 BASE_BACKOFF_SECONDS: Final = 0.25
 MAX_BACKOFF_SECONDS: Final = 30.0
 NODE_UNHEALTHY_CODE: Final = -32005
+MIN_CONTEXT_SLOT_NOT_REACHED: Final = -32016
 SLOW_SHARE_OF_TIMEOUT: Final = 0.25
 """An answer within this share of the request's timeout is never slow (domain/in_flight.py)."""
 
@@ -116,8 +117,9 @@ class Endpoints:
     ) -> BatchAnswer:
         """All calls in one request to one endpoint; `endpoint` insists on that one, without failing over.
 
-        `timeout_seconds` bounds everything, failing over included. Raises RpcTimeout, RpcThrottled, RpcUnavailable
-        when nobody gave a usable answer: the last endpoint's error, or why none was asked.
+        A node that has not reached a call's minContextSlot is passed over as if it had not answered. `timeout_seconds`
+        bounds everything, failing over included. Raises RpcTimeout, RpcThrottled, RpcUnavailable, or RpcErrorObject
+        for a node that is behind, when nobody gave a usable answer: the last endpoint's, or why none was asked.
         """
 
         def ask(client: RpcClient, seconds: float) -> list[Any]:
@@ -125,6 +127,11 @@ class Endpoints:
 
         label, results = self._run(ask, [call.method for call in calls], endpoint, timeout_seconds)
         return BatchAnswer(endpoint=label, results=results)
+
+    def takes_requests(self, endpoint: str) -> bool:
+        """Is there such an endpoint, and is it not backing off?"""
+        each = self._by_label.get(endpoint)
+        return each is not None and each.resume_at <= self._monotonic()
 
     def health(self) -> tuple[EndpointHealth, ...]:
         now = self._monotonic()
@@ -176,14 +183,18 @@ class Endpoints:
             tried.add(chosen.label)
             limit = chosen.client.timeout_seconds if timeout_seconds is None else timeout_seconds
             try:
-                return chosen.label, self._ask(chosen, ask, limit - (self._monotonic() - started))
+                result = self._ask(chosen, ask, limit - (self._monotonic() - started))
             except RpcErrorObject:
                 raise
             except RpcError as error:
-                late = self._monotonic() - started >= limit
-                if not failover or late or len(tried) == len(self._endpoints):
-                    raise
                 last = error
+            else:
+                last = _first(_is_behind, result) if failover else None
+                if last is None:
+                    return chosen.label, result
+            late = self._monotonic() - started >= limit
+            if not failover or late or len(tried) == len(self._endpoints):
+                raise last
 
     def _choose(
         self,
@@ -241,8 +252,7 @@ class Endpoints:
         began = self._monotonic()
         try:
             result = ask(chosen.client, seconds)
-            if type(result) is list:
-                verdict = next((each for each in result if _blames_the_node(each)), None)
+            verdict = _first(_blames_the_node, result)
         except RpcError as error:
             blamed = not isinstance(error, RpcErrorObject) or _blames_the_node(error)
             self._book(chosen, error if blamed else None, began)
@@ -294,5 +304,16 @@ class Endpoints:
         return self._rng.uniform(longest / 2, longest)
 
 
-def _blames_the_node(value: object) -> bool:
-    return isinstance(value, RpcErrorObject) and (value.code in THROTTLE_CODES or value.code == NODE_UNHEALTHY_CODE)
+def _first(says: Callable[[RpcErrorObject], bool], result: Any) -> RpcErrorObject | None:
+    """The first refusal of a batch that ``says`` is true of; a single call has none among its results."""
+    if type(result) is not list:
+        return None
+    return next((each for each in result if isinstance(each, RpcErrorObject) and says(each)), None)
+
+
+def _blames_the_node(error: RpcErrorObject) -> bool:
+    return error.code in THROTTLE_CODES or error.code == NODE_UNHEALTHY_CODE
+
+
+def _is_behind(error: RpcErrorObject) -> bool:
+    return error.code == MIN_CONTEXT_SLOT_NOT_REACHED

@@ -29,15 +29,10 @@ COMMITMENT = "confirmed"
 BLOCKHASH_AGE_MS = 2_000
 ACCOUNTS_PER_CALL = 100
 SENDS_PER_REQUEST = 24  # of up to 1,644 bytes: nodes take bodies of 50 KiB
-MIN_CONTEXT_SLOT_NOT_REACHED = -32016
 
 
 class ChainUnreachableError(StressError):
     """No endpoint gave a usable answer. Nothing may be concluded from it."""
-
-
-class NodeBehindError(ChainUnreachableError):
-    """The node has not reached the slot we already know about."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,13 +43,13 @@ class Want:
     signatures: tuple[Signature, ...] = ()
     since_slot: int = 0
     history_from: int | None = None  # set when an expiry may be concluded: asks how far back the node's history goes
-    endpoint: str | None = None
+    endpoint: str | None = None  # the one to ask, as long as it takes requests
 
     @classmethod
     def outcomes(cls, intents: Sequence[Intent], addresses: tuple[Address, ...] = (), since_slot: int = 0) -> Want:
         """What became of the intents, beside the accounts.
 
-        One that may be expired fixes the endpoint: the proof needs two answers of the same one, with history back to
+        One that may be expired names the endpoint: the proof needs two answers of the same one, with history back to
         the oldest intent (DESIGN.md 5).
         """
         past = [intent for intent in intents if intent.past_expiry_slot is not None]
@@ -100,9 +95,20 @@ class SolanaChain:
         self._lock = Lock()
 
     def observe(self, want: Want) -> Observation:
-        """ONE batched request (more only past 100 accounts). Raises ChainUnreachableError, NodeBehindError."""
+        """ONE batched request. Raises ChainUnreachableError, also for an answer of an unheard-of shape.
+
+        An endpoint that an expiry proof began with may be gone, or down for long: then any other is asked, and the
+        proof begins anew with that one.
+        """
         calls = self._calls(want)
-        answer = self._batch(calls, want.endpoint)
+        asked = want.endpoint if want.endpoint and self.endpoints.takes_requests(want.endpoint) else None
+        answer = self._batch(calls, asked)
+        try:
+            return self._observation(want, calls, answer)
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise ChainUnreachableError(f"{answer.endpoint} answered in an unheard-of shape: {error!r}") from error
+
+    def _observation(self, want: Want, calls: Sequence[Call], answer: BatchAnswer) -> Observation:
         results = dict(zip((call.id for call in calls), answer.results, strict=True))
         epoch = self._must(results["epoch"])
         slot = epoch["absoluteSlot"]
@@ -163,8 +169,6 @@ class SolanaChain:
 
     def _must(self, result: Any) -> Any:
         if isinstance(result, RpcErrorObject):
-            if result.code == MIN_CONTEXT_SLOT_NOT_REACHED:
-                raise NodeBehindError(result.message)
             raise ChainUnreachableError(f"the node answered {result.code}: {result.message}")
         return result
 
