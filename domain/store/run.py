@@ -89,7 +89,7 @@ class RunStore(Part):
     def reserve_core(self, reservation_id: str, lamports: int, balance: int) -> bool:
         """Set lamports of the core wallet aside, if all reservations together stay within ``balance``.
 
-        The same id again keeps its first amount. ValueError beyond 2^53 - 1, where the script's sum would be inexact;
+        The same id again keeps the largest amount that was granted it. ValueError beyond 2^53 - 1, where the script's sum would be inexact;
         of a larger balance only so much counts (a faucet may have been generous).
         """
         if not (0 <= lamports < EXACT_IN_LUA and balance >= 0):

@@ -147,6 +147,16 @@ def test_reservations_stay_within_the_balance(store: RedisStore) -> None:
     assert store.reserve_core("c", top - 5, top)
 
 
+def test_a_reservation_that_grows_is_checked_again(store: RedisStore) -> None:
+    """A refill whose commit was refused decides again, under the same id and perhaps for more wallets."""
+    assert store.reserve_core("a", 40, 100)
+    assert store.reserve_core("b", 30, 100)
+    assert not store.reserve_core("a", 71, 100)
+    assert store.core_reservations() == {"a": 40, "b": 30}
+    assert store.reserve_core("a", 70, 100)
+    assert store.core_reservations() == {"a": 70, "b": 30}
+
+
 def test_of_a_balance_beyond_exact_sums_only_so_much_counts(store: RedisStore) -> None:
     assert store.reserve_core("one", 2**53 - 2, 10**18)
     assert store.reserve_core("two", 1, 10**18)
