@@ -10,8 +10,9 @@ from typing import Any
 import orjson
 
 from domain.chains import Begun, Commit, Mark, Next
+from domain.facts import Observation
 from domain.faults import Fault
-from domain.ids import CommandId, OperationId, ThreadId
+from domain.ids import CommandId, OperationId, PoolId, ThreadId
 from domain.operations import Intent, Operation
 from domain.thread import ThreadStatus
 
@@ -35,6 +36,7 @@ class Draft:
     faults: list[Fault] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
     observed: str | None = None
+    checked: tuple[PoolId, Observation] | None = None  # the snapshot whose check this commit carries
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
     outbox_put: dict[str, str] = field(default_factory=dict)
     outbox_take: dict[str, str] = field(default_factory=dict)

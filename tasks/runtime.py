@@ -28,18 +28,18 @@ from tasks.publish import Publisher
 class Snapshots:
     """Which snapshot of each pool this process has checked last: its endpoint and slot, and the pool account itself.
 
-    All accounts of one slot at one endpoint are the same for every thread that reads them.
+    All accounts of one slot at one endpoint are the same for every thread that reads them. A check counts once it is
+    committed: what a refused commit found must be found again.
     """
 
     def __init__(self) -> None:
         self._last: dict[PoolId, tuple[str, int, Account | None]] = {}
 
     def is_new(self, pool_id: PoolId, seen: Observation) -> bool:
-        snapshot = (seen.endpoint, seen.slot, seen.accounts[Address(pool_id)])
-        if self._last.get(pool_id) == snapshot:
-            return False
-        self._last[pool_id] = snapshot
-        return True
+        return self._last.get(pool_id) != (seen.endpoint, seen.slot, seen.accounts[Address(pool_id)])
+
+    def checked(self, pool_id: PoolId, seen: Observation) -> None:
+        self._last[pool_id] = (seen.endpoint, seen.slot, seen.accounts[Address(pool_id)])
 
 
 @dataclass(slots=True, kw_only=True)

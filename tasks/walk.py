@@ -87,6 +87,8 @@ def finish(cycle: Cycle, draft: Draft) -> Refusal | None:
             operations=operations,
         )
         return reason
+    if draft.checked is not None:
+        runtime.snapshots.checked(*draft.checked)
     _report_broken_marks(runtime, begun, result)
     _log_what_is_wrong(begun, draft)
     _submit(runtime, begun, draft)

@@ -56,6 +56,7 @@ ACTIONS: Final = frozenset(
         "version_unsupported",
         "thread_not_on_chain",
         "thread_failed",
+        "cycle_failed",
         "undecided",
         "evidence_incomplete",
     }

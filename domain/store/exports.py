@@ -44,12 +44,13 @@ class Snapshot:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payments:
     """What was booked for a thread beside its own operations: its ledger records, the newest slot that is in them, and
-    whether no payment and no funding that touches its wallet is under way.
+    whether no payment and no funding that touches its wallet is under way. ``owed``: the outbox entries it has to pay.
     """
 
     ledger: Mapping[str, str]
     last_slot: int
     quiet: bool
+    owed: Mapping[str, str]
 
 
 class ExportStore(Part):
@@ -122,8 +123,8 @@ class ExportStore(Part):
         reads += [
             ("HMGET", self._keys.chain(pool_chain_id(kind, pool_id)), "intents", "state") for kind in _PAYING_KINDS
         ]
-        reads.append(("EXISTS", self._keys.lease(funding_lease(thread_id))))
-        records, *chains, funding = self._edge.batch(reads, atomic=True)
+        reads += [("EXISTS", self._keys.lease(funding_lease(thread_id))), ("HGETALL", self._keys.outbox(pool_id))]
+        records, *chains, funding, outbox = self._edge.batch(reads, atomic=True)
         states = [json.loads(state or "{}") for _, state in chains]
         fund = json.loads(dict(zip(names, records, strict=True))[funding_field(thread_id)] or "{}")
         touched = [
@@ -133,6 +134,7 @@ class ExportStore(Part):
             ledger={name: record for name, record in zip(names, records, strict=True) if record is not None},
             last_slot=max(fund.get("slot", 0), *(state.get("last_slot", 0) for state in states)),
             quiet=not any(touched) and not funding,
+            owed={entry_id: text for entry_id, text in outbox.items() if json.loads(text)["owner"] == thread_id},
         )
 
     def sealing_check(self) -> str | None:

@@ -89,8 +89,8 @@ class RunStore(Part):
     def reserve_core(self, reservation_id: str, lamports: int, balance: int) -> bool:
         """Set lamports of the core wallet aside, if all reservations together stay within ``balance``.
 
-        The same id again keeps the largest amount that was granted it. ValueError beyond 2^53 - 1, where the script's sum would be inexact;
-        of a larger balance only so much counts (a faucet may have been generous).
+        The same id again keeps the largest amount that was granted it. ValueError beyond 2^53 - 1, where the script's
+        sum would be inexact; of a larger balance only so much counts (a faucet may have been generous).
         """
         if not (0 <= lamports < EXACT_IN_LUA and balance >= 0):
             raise ValueError("lamports of the core wallet lie in 0 .. 2^53 - 1")

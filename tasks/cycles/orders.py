@@ -11,10 +11,8 @@ from dataclasses import replace
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
-from domain.chains import ChainKind, pool_chain_id
 from domain.cycle import whole_balance
 from domain.facts import Observation
-from domain.flows import funding_field, funding_lease
 from domain.operations import Burn, CloseTokenAccount, Operation, OperationKind, SolTransfer
 from domain.pool import Asset
 from domain.state import Order
@@ -61,27 +59,19 @@ def _stop(thread: ThreadCycle, order: Order, seen: Observation) -> None:
 
 
 def _isolate(thread: ThreadCycle, order: Order, _: Observation) -> None:
-    """Wait for every payment under way that touches the wallet, then take back what the outbox still owes from it."""
-    config, store = thread.config, thread.runtime.store
+    """Wait for every payment under way that touches the wallet, then take back what the outbox still owes from it.
+
+    Both are read in one step: an entry that a payment takes afterwards makes the commit fail, and new ones come from
+    payments under way alone.
+    """
+    config = thread.config
     if thread.begun.status is not ThreadStatus.RUNNING:
         thread.session.close_with(exact=False)  # an error's, when the order came before its last cycle
-    for kind in (ChainKind.SHARE, ChainKind.REFILL):
-        chain = store.get_chain(pool_chain_id(kind, config.pool_id))
-        if chain is None:
-            continue
-        for doc in json.loads(chain.intents or "[]"):
-            if config.wallet in doc["in"].get("wallets", ()):
-                return
-        last_slot = json.loads(chain.state or "{}").get("last_slot", 0)
-        thread.state = thread.state.evolved(last_slot=max(thread.state.last_slot, last_slot))
-    if store.lease_holder(funding_lease(config.thread_id)) is not None:
-        return  # a funding is under way, or was a moment ago
-    funding = store.thread_ledger(config.pool_id, config.thread_id).get(funding_field(config.thread_id), "{}")
-    last_slot = json.loads(funding).get("slot", 0)
-    thread.state = thread.state.evolved(last_slot=max(thread.state.last_slot, last_slot))
-    for entry_id, text in store.outbox(config.pool_id).items():
-        if json.loads(text)["owner"] == config.thread_id:
-            thread.draft.outbox_take[entry_id] = text
+    payments = thread.runtime.store.payments(config.pool_id, config.thread_id, config.wallet)
+    if not payments.quiet or thread.draft.outbox_put:  # what this very cycle settled is owed only from its commit on
+        return
+    thread.state = thread.state.evolved(last_slot=max(thread.state.last_slot, payments.last_slot))
+    thread.draft.outbox_take.update(payments.owed)
     _advance(thread, order, Step.OPERATE, {})
 
 

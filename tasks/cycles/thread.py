@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 
 import orjson
+import structlog
 
 from domain.chain.gateway import ChainUnreachableError, Want
 from domain.chain.keyring import KeyMissingError
@@ -25,6 +26,7 @@ from domain.randomness import countdown_ms, generator
 from domain.refill import needs
 from domain.settle import OWN_KINDS, Settlement, apply_settlement, settle_thread_operation
 from domain.state import ErrorNote, Order, ThreadState
+from domain.store.errors import StoreError
 from domain.store.histogram import bucket_of
 from domain.thread import OrderKind, ThreadConfig, ThreadStatus
 from domain.verdicts import Category, judge_transport
@@ -33,22 +35,34 @@ from tasks.cycles.session import Session
 from tasks.draft import Draft, open_intents, operation_id
 from tasks.walk import Cycle
 
+log = structlog.get_logger()
+
 UNREACHABLE = "chain_unreachable"
 
 
 def thread_cycle(cycle: Cycle) -> Draft:
-    begun = cycle.begun
-    thread = ThreadCycle(
-        cycle, cycle.runtime.thread(ThreadId(begun.chain_id)), ThreadState.from_doc(orjson.loads(begun.state or "{}"))
-    )
-    return thread.run()
+    try:
+        return _of(cycle).run()
+    except (ChainUnreachableError, StoreError, KeystoreError, KeyMissingError):
+        raise
+    except Exception as error:
+        thread = _of(cycle)
+        ordered = thread.order is not None and thread.order.kind is not OrderKind.START
+        if ordered or cycle.begun.status is not ThreadStatus.RUNNING:
+            raise  # delivered again later: an order must be answered, an error already stands
+        log.exception("cycle_failed", action="cycle_failed", chain=cycle.begun.chain_id)
+        return thread.failed(error)
 
 
 def settle_cycle(cycle: Cycle) -> Draft:
     """Only what its open intents came to: for the recovery, which decides nothing."""
+    return _of(cycle).settle_only()
+
+
+def _of(cycle: Cycle) -> ThreadCycle:
     begun = cycle.begun
     state = ThreadState.from_doc(orjson.loads(begun.state or "{}"))
-    return ThreadCycle(cycle, cycle.runtime.thread(ThreadId(begun.chain_id)), state).settle_only()
+    return ThreadCycle(cycle, cycle.runtime.thread(ThreadId(begun.chain_id)), state)
 
 
 class ThreadCycle:
@@ -95,13 +109,23 @@ class ThreadCycle:
         except (KeystoreError, KeyMissingError) as error:
             if self.order is not None:  # the order stays and is tried again: its command must be answered
                 raise
-            self._locked_out(str(error))
+            # A person has to put the key right and start the thread again (DESIGN.md 7).
+            self._stopped_by("WalletUnusable", str(error), "put the wallet's key right, then start the thread")
         return self._written()
 
     def settle_only(self) -> Draft:
         """Raises ChainUnreachableError."""
         intents = open_intents(self.begun)
         self._settle_all(intents, self.runtime.chain.observe(self._want(intents)))
+        return self._written()
+
+    def failed(self, error: Exception) -> Draft:
+        """What no rule foresees: nothing of the cycle is booked, and a person must look (DESIGN.md 7, ERR-06)."""
+        self._begin_session()
+        self.draft.intents = open_intents(self.begun)
+        self.draft.next_ms = countdown_ms(self.rng, self.runtime.settings)
+        why = f"{type(error).__name__}: {error}"
+        self._stopped_by("UnexpectedError", why, "look at the log, then start the thread")
         return self._written()
 
     def _go_on(self, seen: Observation) -> None:
@@ -230,6 +254,7 @@ class ThreadCycle:
     def _check(self, seen: Observation) -> None:
         if not self.runtime.snapshots.is_new(self.pool.pool_id, seen):
             return  # another thread of this process has checked the very same snapshot
+        self.draft.checked = self.pool.pool_id, seen
         checked = check_snapshot(self.pool, seen, self.policy)
         if checked.faults and self.refresh_policy():
             checked = check_snapshot(self.pool, seen, self.policy)
@@ -289,35 +314,30 @@ class ThreadCycle:
     def _unreachable(self) -> None:
         """The chain gave no usable answer: an error once, however many cycles wait for it to come back (ERR-01)."""
         if self.state.waiting != UNREACHABLE:
-            judgement, held = judge_transport(None), self.state.balances.get(self.config.spends.value)
-            note = ErrorNote(
-                at_ms=self.cycle.now_ms,
-                error=judgement.name,
-                message="no RPC endpoint gave a usable answer",
-                category=judgement.category.value,
-                operation_type=self.config.kind.value,
-                attempted_amount="0",
-                available_balance="" if held is None else str(held),
-                recovery_action=judgement.recovery_action,
+            judgement = judge_transport(None)
+            self._noted(
+                judgement.name, "no RPC endpoint gave a usable answer", judgement.category, judgement.recovery_action
             )
-            self.state = self.state.noted(note, self.runtime.settings.error_history_limit)
         self.wait(UNREACHABLE)
 
-    def _locked_out(self, why: str) -> None:
-        """The wallet cannot be opened: a person has to put the key right and start the thread again (DESIGN.md 7)."""
+    def _stopped_by(self, error: str, why: str, recovery_action: str) -> None:
+        self._noted(error, why, Category.SYSTEM, recovery_action)
+        self.halt(error)
+
+    def _noted(self, error: str, message: str, category: Category, recovery_action: str) -> None:
+        """An error that is no transaction's."""
         held = self.state.balances.get(self.config.spends.value)
         note = ErrorNote(
             at_ms=self.cycle.now_ms,
-            error="WalletUnusable",
-            message=why,
-            category=Category.SYSTEM.value,
+            error=error,
+            message=message,
+            category=category.value,
             operation_type=self.config.kind.value,
             attempted_amount="0",
             available_balance="" if held is None else str(held),
-            recovery_action="put the wallet's key right, then start the thread",
+            recovery_action=recovery_action,
         )
         self.state = self.state.noted(note, self.runtime.settings.error_history_limit)
-        self.halt(note.error)
 
     def halt(self, reason: str) -> None:
         """An unexpected error: the thread goes to ``error``, state kept; open intents settle first (DESIGN.md 7)."""
