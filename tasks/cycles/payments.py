@@ -140,12 +140,13 @@ class PaymentCycle:
         return True
 
     def act(self, operation: Operation, slot: int) -> Intent:
-        self.state.operation_number += 1
-        self.state.count("submitted")
-        number = self.state.operation_number
+        number = self.state.operation_number + 1
         intent = self.runtime.chain.prepare(
             operation, operation_id(self.begun, number), number, now_ms=self.cycle.now_ms, slot=slot
         )
+        # Only now: what could not be prepared must leave no hole in the numbers.
+        self.state.operation_number = number
+        self.state.count("submitted")
         self.draft.add_intent(intent, operation, self.cycle.now_ms)
         return intent
 

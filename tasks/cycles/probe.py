@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from domain import operations as ops
 from domain.chain.keyring import KeyMissingError
+from domain.chain.keystore import KeystoreError
 from domain.chain.transaction import TransactionTooLarge
 from domain.evidence import faults_of
 from domain.facts import Observation, Receipt
@@ -169,8 +170,8 @@ class ProbeCycle(PaymentCycle):
         )
         try:
             self.act(operation, seen.slot)
-        except (KeyMissingError, TransactionTooLarge) as error:
-            # A deleted thread took its key along, or the names are too many for one transaction.
+        except (KeyMissingError, KeystoreError, TransactionTooLarge) as error:
+            # A deleted thread took its key along, a wallet cannot be opened, or one transaction is too small.
             self.draft.count("probes_skipped", f"{name}:{type(error).__name__}")
             return False
         return True

@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
+from domain.chain.keyring import KeyMissingError
+from domain.chain.keystore import KeystoreError
 from domain.chain.transaction import MAX_TRANSACTION_BYTES
 from domain.flows import share_field
 from domain.ids import Address, OperationId, ThreadId
@@ -103,6 +105,8 @@ class ShareCycle(PaymentCycle):
 
     def _pay(self, outbox: dict[str, str], slot: int) -> None:
         owed = [_owed(entry_id, text) for entry_id, text in outbox.items()]
+        able = {owner for owner in {entry.owner for entry in owed} if self._can_sign(owner)}
+        owed = [entry for entry in owed if entry.owner in able]
         takers = [
             Taker(thread_id=config.thread_id, spends=config.spends)
             for config in map(self.runtime.thread, sorted(self.runtime.store.eligible(self.pool.pool_id)))
@@ -119,6 +123,15 @@ class ShareCycle(PaymentCycle):
         for batch in groups:
             self.act(self._operation(batch), slot)
             self.draft.require_eligible |= {payment.taker for payment in batch}
+
+    def _can_sign(self, owner: ThreadId) -> bool:
+        """An owner whose wallet cannot be opened goes on owing, and holds nobody else up."""
+        try:
+            self.runtime.chain.keyring.get(self.runtime.thread(owner).wallet)
+        except (KeystoreError, KeyMissingError):
+            self.draft.count("waits", "share.wallet_unusable")
+            return False
+        return True
 
     def _move(self, shares: Split, outbox: dict[str, str]) -> None:
         """Everything taken leaves the outbox; the remainder goes back in, what has no taker stays with its owner."""

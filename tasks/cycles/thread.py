@@ -13,6 +13,7 @@ from domain.chain.keyring import KeyMissingError
 from domain.chain.keystore import KeystoreError
 from domain.chains import Begun
 from domain.cycle import Act, Halt, Wait, plan
+from domain.errors import CommandCode
 from domain.expiry import Expired, Landed, Pending, resolve
 from domain.facts import Observation, Receipt
 from domain.flows import Flows, session_field
@@ -107,8 +108,8 @@ class ThreadCycle:
             # No fresh blockhash to sign with. Whatever depends on ``act`` comes after it: nothing is half done.
             self._unreachable()
         except (KeystoreError, KeyMissingError) as error:
-            if self.order is not None:  # the order stays and is tried again: its command must be answered
-                raise
+            if self.order is not None:
+                self._refuse(self.order, str(error))
             # A person has to put the key right and start the thread again (DESIGN.md 7).
             self._stopped_by("WalletUnusable", str(error), "put the wallet's key right, then start the thread")
         return self._written()
@@ -319,6 +320,13 @@ class ThreadCycle:
                 judgement.name, "no RPC endpoint gave a usable answer", judgement.category, judgement.recovery_action
             )
         self.wait(UNREACHABLE)
+
+    def _refuse(self, order: Order, why: str) -> None:
+        """The order cannot be carried out; its command is told."""
+        text = f"Cannot {order.kind.value} thread {self.config.thread_id}: {why}"
+        error = {"code": int(CommandCode.WRONG_STATE), "message": text, "data": {"thread_id": self.config.thread_id}}
+        self.draft.answer = (order.command_id, json.dumps({"error": error}))
+        self.draft.order, self.order = "", None
 
     def _stopped_by(self, error: str, why: str, recovery_action: str) -> None:
         self._noted(error, why, Category.SYSTEM, recovery_action)
