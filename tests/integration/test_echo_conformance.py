@@ -16,6 +16,13 @@ from tests.support.ws_cases import CASES, LIMIT, Case
 from tests.support.ws_frames import CLOSE, PING, PONG, Peer, frame
 
 ALIVE = b"still there?"
+#: What a library does by itself and lets nobody change. Autobahn's case 7.1.2 says the same of picows.
+KNOWN = {
+    Impl.PICOWS: {
+        "7.1 close twice": "closed with 1002, not [1000]",
+        "7.1 close twice without a code": "closed with 1002, not [1000, None]",
+    }
+}
 
 
 @contextlib.contextmanager
@@ -32,9 +39,9 @@ def echo_server(impl: Impl, *options: str):
 
 
 @pytest.fixture(scope="module", params=list(Impl), ids=str)
-def port(request):
+def server(request):
     with echo_server(request.param, "--max-message-bytes", str(LIMIT)) as (_, number):
-        yield number
+        yield request.param, number
 
 
 def problem_of(case: Case, port: int) -> str | None:
@@ -51,7 +58,7 @@ def problem_of(case: Case, port: int) -> str | None:
         *answers, last = peer.frames_to_end() or [(None, b"")]
         if last[0] != CLOSE:
             return f"ended with {shown([last])}"
-        if not case.lenient and tuple(answers) != case.answers:
+        if tuple(answers) != case.answers[: len(answers) if case.lenient else None]:
             return f"answered {shown(answers)}"
         code = struct.unpack(">H", last[1][:2])[0] if last[1] else None
         return None if code in case.codes else f"closed with {code}, not {sorted(case.codes, key=str)}"
@@ -73,9 +80,10 @@ def test_there_is_a_case_for_everything():
     assert len({str(case) for case in CASES}) == len(CASES) >= 200
 
 
-def test_frames_are_answered_by_the_letter(port):
+def test_frames_are_answered_by_the_letter(server):
+    impl, port = server
     problems = {str(case): problem for case in CASES if (problem := problem_of(case, port)) is not None}
-    assert not problems, "\n".join(f"{case}: {problem}" for case, problem in problems.items())
+    assert problems == KNOWN.get(impl, {})
 
 
 @pytest.mark.parametrize("impl", list(Impl), ids=str)

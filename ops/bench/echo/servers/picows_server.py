@@ -1,6 +1,7 @@
 """The echo server on picows: callbacks get frames, so messages, UTF-8 and extension bits are judged here.
 
-picows itself refuses bad opcodes, unmasked frames, long or fragmented control frames, bad lengths and close codes.
+picows itself refuses bad opcodes, unmasked frames, long or fragmented control frames, bad lengths and close codes. It
+reads one frame ahead, so a second close frame that comes with the first is answered 1002 before the first is seen.
 """
 
 from __future__ import annotations
@@ -96,13 +97,12 @@ class EchoConnection(WSListener):
         self._parts = bytearray()
 
     def _on_close(self, transport: WSTransport, frame: WSFrame) -> None:
+        code: Any = WSCloseCode.OK
         if frame.payload_size:
-            code: Any = frame.get_close_code()  # an int, whatever its type says
+            code = frame.get_close_code()  # an int, whatever its type says
             if code < 1000 or code in NEVER_SENT:  # picows lets these pass
                 raise WSProtocolError(WSCloseCode.PROTOCOL_ERROR, "a close code that is none")
-            transport.send_close(code, frame.get_close_message())
-        else:
-            transport.send(WSMsgType.CLOSE, b"")  # 1005 says "no code" and must not be on the wire
+        transport.send_close(code, frame.get_close_message())
         transport.disconnect()
 
 
