@@ -43,6 +43,7 @@ class ChildSpec:
     env: Mapping[str, str]
     ready: Callable[[int], bool]
     cores: tuple[int, ...] = ()
+    nice: int = 0  # 0: as this process
     start_timeout_s: float = 120.0  # one that dies is noticed at once; a busy machine takes its time
     stop_timeout_s: float = 10.0
     restart: bool = True
@@ -281,7 +282,8 @@ class Children:
 
     def _spawn(self, spec: ChildSpec, more: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
         cores = ",".join(str(core) for core in spec.cores)
-        command = [sys.executable, "-I", "-S", str(_LAUNCHER), str(os.getpid()), cores, "--", *spec.command, *more]
+        ties = [str(os.getpid()), cores, str(spec.nice or "")]
+        command = [sys.executable, "-I", "-S", str(_LAUNCHER), *ties, "--", *spec.command, *more]
         with self._log_of(spec.name) as log:
             return subprocess.Popen(
                 command,

@@ -1,4 +1,4 @@
-"""Becomes a child's command after tying its life to the parent's: `launch.py PARENT_PID CORES -- COMMAND...`.
+"""Becomes a child's command after tying its life to the parent's: `launch.py PARENT_PID CORES NICE -- COMMAND...`.
 
 Run by path with nothing but the standard library. A thread-safe place for what a fork hook could not do safely.
 """
@@ -12,8 +12,8 @@ PR_SET_PDEATHSIG = 1
 
 
 def main(arguments: list[str]) -> None:
-    """Set the death signal and the cores, then exec. CORES is "" or "1,2"."""
-    parent, cores, separator, *command = arguments
+    """Set the death signal, the cores and the priority, then exec. CORES is "" or "1,2", NICE "" or a number."""
+    parent, cores, nice, separator, *command = arguments
     if separator != "--" or not command:
         sys.exit("launch: nothing to start")
     # SIGKILL: an orphan must not go on trading for as long as its graceful end would take.
@@ -23,6 +23,11 @@ def main(arguments: list[str]) -> None:
         sys.exit("launch: the parent is gone")  # it died before the signal was set
     if cores:
         os.sched_setaffinity(0, {int(core) for core in cores.split(",")})
+    if nice:
+        try:
+            os.setpriority(os.PRIO_PROCESS, 0, int(nice))
+        except PermissionError:
+            sys.exit(f"launch: worker_nice {nice} is not permitted here; it needs CAP_SYS_NICE, or take 0 and above")
     try:
         os.execvp(command[0], command)  # noqa: S606
     except OSError as error:

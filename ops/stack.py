@@ -133,13 +133,14 @@ class Stack:
     def open_services(self, app: Celery, interrupted: Callable[[], bool] = lambda: False) -> None:
         """Workers, supervisor and web server; returns when each of them serves. Raises ChildError."""
         env = child_environment(self._settings)
-        specs = [*cycle_specs(app, self._settings, self._wanted.plan, env), control_spec(app, env)]
+        plan = self._wanted.plan
+        specs = [*cycle_specs(app, self._settings, plan, env), control_spec(app, plan, env)]
         specs.append(self._supervisor_spec(env))
         if self._wanted.with_api:
             specs.append(self._api_spec(env))
         self._children.start(specs, interrupted)
         # As with the cycle nodes: one may freeze, or be a while in starting again on a busy machine.
-        self._children.start_spares([control_spec(app, env, number=2), self._supervisor_spec(env, number=2)])
+        self._children.start_spares([control_spec(app, plan, env, number=2), self._supervisor_spec(env, number=2)])
 
     def check(self) -> None:
         """Raises ChildError when something died that cannot be started again."""
@@ -245,13 +246,14 @@ def cycle_specs(app: Celery, settings: Settings, plan: WorkerPlan, env: Mapping[
             env=env,
             ready=lambda pid: _consumes(app, name, pid),
             cores=node.cores,
+            nice=plan.nice,
             spare_option=SPARE if len(plan.nodes) <= SPARES_UP_TO else "",
         )
 
     return [spec(node) for node in plan.nodes]
 
 
-def control_spec(app: Celery, env: Mapping[str, str], number: int = 1) -> ChildSpec:
+def control_spec(app: Celery, plan: WorkerPlan, env: Mapping[str, str], number: int = 1) -> ChildSpec:
     """A node that carries out commands."""
     name = f"{CONTROL}-{number}"
     return ChildSpec(
@@ -260,6 +262,8 @@ def control_spec(app: Celery, env: Mapping[str, str], number: int = 1) -> ChildS
         command=node_command(CONTROL_QUEUE, name, "threads", CONTROL_SLOTS),
         env=env,
         ready=lambda pid: _consumes(app, name, pid),
+        cores=plan.control_cores,
+        nice=plan.nice,
     )
 
 

@@ -18,7 +18,7 @@ def run_nodes(settings: Settings, plan: WorkerPlan, stop: Event, *, cycles: bool
     with Children(None, ROOT) as children:
         specs = cycle_specs(app, settings, plan, env) if cycles else []
         if control:
-            specs.append(control_spec(app, env))
+            specs.append(control_spec(app, plan, env))
         children.start(specs, stop.is_set)
         while not stop.wait(0.5):
             children.check()

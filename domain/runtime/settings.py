@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 
 from domain.runtime.redact import redact_url
 from domain.runtime.settings_web import Port, WebSettings, derived, is_local_host, split_list
+from domain.runtime.topology import parse_queue_cores
 
 ENV_PREFIX: Final = "FRT_"
 CONFIG_VARIABLE: Final = "FRT_CONFIG"
@@ -111,6 +112,21 @@ class Settings(WebSettings):
         None, ge=1, le=1_000, description="cycles that one node runs at once; by default 4, with few nodes 32 in all"
     )
     nodes: int | None = Field(None, ge=1, le=1_024, description="cycle nodes; by default one per worker core")
+    reserved_cores: int | None = Field(
+        None, ge=0, le=1_024, description="cores that are left to Redis, chain and system; by default an eighth"
+    )
+    pin_workers: bool = Field(
+        default=True, description="pin each cycle node to a core of its own, on machines of three cores and more"
+    )
+    numa_aware: bool = Field(
+        default=True, description="give nodes physical cores before hyper-threads, and memory nodes in turn"
+    )
+    queue_cores: str = Field(
+        "", description="cores of each queue's nodes instead of the plan's, like cycles=4-31 control=2,3"
+    )
+    worker_nice: int = Field(
+        0, ge=-20, le=19, description="nice value of Celery nodes; below 0 needs the right to it (CAP_SYS_NICE)"
+    )
     task_events: bool = Field(
         default=False, description="tell Flower about every task; costs a third of the throughput"
     )
@@ -170,6 +186,12 @@ class Settings(WebSettings):
         if urlsplit(url).scheme not in ("redis", "rediss", "unix"):
             raise ValueError("Redis is given as a redis://, rediss:// or unix:// URL")
         return url
+
+    @field_validator("queue_cores")
+    @classmethod
+    def _check_queue_cores(cls, text: str) -> str:
+        parse_queue_cores(text)
+        return text
 
     @field_validator("log_level", mode="before")
     @classmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -12,7 +12,9 @@ import typer
 
 from domain.errors import StressError
 from domain.runtime.settings import Settings, load
+from domain.runtime.topology import Core, parse_queue_cores, read_cores
 from ops.plan import WorkerPlan, worker_plan
+from tasks.names import CONTROL_QUEUE, CYCLES_QUEUE
 
 #: Where `frt up` leaves the address of the running service for `frt call` and `frt status`.
 CURRENT: Final = Path(".frt/current.json")
@@ -48,9 +50,25 @@ def chain_options(rpc_urls: list[str] | None, program_id: str | None, core_walle
 
 
 def own_plan(settings: Settings, nodes: int | None) -> WorkerPlan:
-    """The plan for the cores that this process may use."""
+    """The plan for the cores that this process may use. Raises PlanError."""
     cores = sorted(os.sched_getaffinity(0))
-    return worker_plan(cores, nodes=nodes or settings.nodes, per_node=settings.worker_concurrency)
+    return planned(settings, cores, nodes, read_cores(cores) if settings.numa_aware else ())
+
+
+def planned(settings: Settings, cores: Sequence[int], nodes: int | None, topology: Sequence[Core] = ()) -> WorkerPlan:
+    """The plan for these cores with everything that the settings say of it. Raises PlanError."""
+    by_queue = parse_queue_cores(settings.queue_cores)
+    return worker_plan(
+        cores,
+        nodes=nodes or settings.nodes,
+        per_node=settings.worker_concurrency,
+        reserved=settings.reserved_cores,
+        pin=settings.pin_workers,
+        cycle_cores=by_queue.get(CYCLES_QUEUE, ()),
+        control_cores=by_queue.get(CONTROL_QUEUE, ()),
+        nice=settings.worker_nice,
+        topology=topology,
+    )
 
 
 def unused(directory: Path) -> Path:

@@ -27,6 +27,7 @@ from ops.commands.options import (
     chain_options,
     fresh_directory,
     own_plan,
+    planned,
     settings_maker,
 )
 
@@ -119,15 +120,10 @@ def worker(
     config: ConfigOption = None,
 ) -> None:
     """The Celery nodes of this machine: one per worker core, and one for commands."""
-    from ops.plan import worker_plan
-
     settings = settings_maker(config)({})
     if cores is not None and not dry_run:
         raise StressError("--cores is for --dry-run; a real worker takes the cores it has")
-    if cores is None:
-        plan = own_plan(settings, nodes)
-    else:
-        plan = worker_plan(range(cores), nodes=nodes or settings.nodes, per_node=settings.worker_concurrency)
+    plan = own_plan(settings, nodes) if cores is None else planned(settings, range(cores), nodes)
     if dry_run:
         for line in plan.lines():
             print(line)

@@ -77,6 +77,30 @@ def test_a_killed_child_is_started_again_with_its_whole_group(tmp_path):
         assert running.restarts() == {"s": 1}
 
 
+def test_a_child_gets_its_core_and_its_priority(tmp_path):
+    core = max(os.sched_getaffinity(0))
+    with children(tmp_path) as running:
+        running.start([spec("s", cores=(core,), nice=os.nice(0) + 3)])
+        child = psutil.Process(only_pid(running, "s"))
+        until(lambda: child.name() == "sleep", "the command")
+        assert (child.cpu_affinity(), child.nice()) == ([core], os.nice(0) + 3)
+
+
+REFUSED = """
+import os
+from ops import launch
+def refuse(*_): raise PermissionError
+os.setpriority = refuse
+launch.main([str(os.getppid()), "", "-5", "--", "true"])
+"""
+
+
+def test_a_priority_that_is_not_permitted_is_told():
+    done = subprocess.run([sys.executable, "-c", REFUSED], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "worker_nice -5 is not permitted here; it needs CAP_SYS_NICE" in done.stderr
+
+
 def test_a_child_that_dies_at_once_does_not_start(tmp_path):
     with children(tmp_path) as running, pytest.raises(ChildError, match=r"(?s)boom did not start.*the reason"):
         running.start([spec("boom", "sh", "-c", "echo the reason; exit 3", ready=lambda _: False)])
