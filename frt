@@ -11,13 +11,19 @@ say() { printf 'frt: %s\n' "$*" >&2; }
 is_311() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
 
 find_python() {
-  for candidate in ${FRT_PYTHON:-} python3.11 python3 python3.12 python3.13; do
+  if [ -n "${FRT_PYTHON:-}" ]; then
+    command -v "$FRT_PYTHON" >/dev/null 2>&1 && is_311 "$FRT_PYTHON" && command -v "$FRT_PYTHON" && return 0
+    say "FRT_PYTHON=$FRT_PYTHON is not a Python of version 3.11 or newer"
+    return 1
+  fi
+  for candidate in python3.11 python3 python3.12 python3.13; do
     if command -v "$candidate" >/dev/null 2>&1 && is_311 "$candidate"; then
       command -v "$candidate"
       return 0
     fi
   done
-  say "Python 3.11 or newer is needed and was not found (set FRT_PYTHON to its path)"
+  say "Python 3.11 or newer is needed and was not found: install it (Debian, Ubuntu: apt-get install python3 python3-venv)"
+  say "or set FRT_PYTHON to its path"
   return 1
 }
 

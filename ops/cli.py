@@ -63,7 +63,7 @@ def main() -> None:
     """Run one command."""
     try:
         app(prog_name="frt")
-    except StressError as error:
+    except (StressError, OSError) as error:  # an OSError here is a folder, a file or a port of this machine
         sys.stderr.write(f"frt: {error}\n")
         sys.exit(1)
 

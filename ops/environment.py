@@ -23,23 +23,22 @@ class InstallError(Exception):
 def main(arguments: list[str]) -> int:
     """Build or update the environment unless another call has just done it. 0, or 1 with one clear line."""
     target, root, lock, stamp = Path(arguments[0]).absolute(), Path(arguments[1]), arguments[2], arguments[3]
-    target.parent.mkdir(parents=True, exist_ok=True)
-    guard = target.parent / f"{target.name}.lock"
-    with guard.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        if _complete(target, stamp):
-            return 0
-        try:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with (target.parent / f"{target.name}.lock").open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            if _complete(target, stamp):
+                return 0
             build(target, root, root / "requirements" / f"{lock}.lock")
-        except (InstallError, OSError) as error:
-            _say(f"the environment could not be built: {error}")
-            return 1
-        except KeyboardInterrupt:
-            _say("interrupted; the next call goes on")
-            return 1
-        partial = target / f"{STAMP_NAME}.new"
-        partial.write_text(stamp)
-        partial.replace(target / STAMP_NAME)
+            partial = target / f"{STAMP_NAME}.new"
+            partial.write_text(stamp)
+            partial.replace(target / STAMP_NAME)
+    except (InstallError, OSError) as error:
+        _say(f"the environment could not be built: {error}")
+        return 1
+    except KeyboardInterrupt:
+        _say("interrupted; the next call goes on")
+        return 1
     return 0
 
 
@@ -50,7 +49,12 @@ def build(target: Path, root: Path, lock: Path) -> None:
     if not _usable(python):
         _say(f"creating {target}")
         shutil.rmtree(target, ignore_errors=True)
-        venv.create(target, with_pip=True, symlinks=True)
+        try:
+            venv.create(target, with_pip=True, symlinks=True)
+        except subprocess.CalledProcessError:  # Debian's Python comes without ensurepip
+            raise InstallError(
+                "this Python has no venv; install it (Debian, Ubuntu: apt-get install python3-venv)"
+            ) from None
     _say(f"installing what {lock.name} lists")
     _install(python, lock, root / "requirements" / "uv.lock")
     _add_checkout(python, root)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
+import psutil
 from celery import Celery
 from celery.utils.nodenames import host_format
 from redis import Redis
@@ -53,6 +55,7 @@ class Wanted:
     slot_ms: int
     program: Path | None = None
     with_api: bool = True
+    usual_port: bool = False  # the web server takes the port of the settings' default where it is free
     keep_chain: bool = False  # the local chain lives in a file of the folder and goes on after it was killed
 
 
@@ -61,6 +64,18 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def is_free(host: str, port: int) -> bool:
+    """Could a server listen there now? An address that is not this machine's counts as free: the server tells."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            return error.errno != errno.EADDRINUSE
+    return True
 
 
 def node_command(app_queue: str, name: str, pool: str, concurrency: int) -> tuple[str, ...]:
@@ -120,15 +135,25 @@ class Stack:
         if own_chain:
             ready_file.unlink(missing_ok=True)
             foundation.append(self._localnet_spec(ready_file))
-        port = "https_port" if self._settings.enable_https else "api_port"
-        if port not in self._given:
-            self._overrides[port] = free_port()
+        self._choose_port()
         self._children.start(foundation, interrupted)
         if own_chain:
             self._overrides["rpc_urls"] = (json.loads(ready_file.read_text())["rpc_url"],)
             self._overrides["slot_ms"] = self._wanted.slot_ms
         self._settings = self._make_settings(self._overrides)
         return self._settings
+
+    def _choose_port(self) -> None:
+        """Raises StressError for a port that is given and taken."""
+        settings, name = self._settings, "https_port" if self._settings.enable_https else "api_port"
+        free = is_free(settings.api_bind, settings.listen_port)
+        if name in self._given and settings.listen_port != 0:
+            if self._wanted.with_api and not free:
+                raise StressError(
+                    f"{name}: {settings.listen_port} is in use on {settings.api_bind}; 0 takes any free one"
+                )
+        elif not (self._wanted.usual_port and free and settings.listen_port != 0):
+            self._overrides[name] = free_port()
 
     def open_services(self, app: Celery, interrupted: Callable[[], bool] = lambda: False) -> None:
         """Workers, supervisor and web server; returns when each of them serves. Raises ChildError."""
@@ -224,7 +249,7 @@ class Stack:
             name=API,
             command=(sys.executable, "-m", "ops.cli", "api"),
             env=env,
-            ready=lambda _: accepts(settings.api_bind, settings.listen_port),
+            ready=lambda pid: listens(pid, settings.listen_port),
         )
 
 
@@ -267,13 +292,13 @@ def control_spec(app: Celery, plan: WorkerPlan, env: Mapping[str, str], number: 
     )
 
 
-def accepts(host: str, port: int) -> bool:
-    """Does something listen there?"""
+def listens(pid: int, port: int) -> bool:
+    """Does this very process listen there? What answers on a port may be anybody's."""
     try:
-        socket.create_connection((host, port), timeout=0.5).close()
-    except OSError:
+        connections = psutil.Process(pid).net_connections("tcp")
+    except psutil.Error:
         return False
-    return True
+    return any(one.status == psutil.CONN_LISTEN and one.laddr[1] == port for one in connections)
 
 
 def _written_by(ready_file: Path, pid: int) -> bool:

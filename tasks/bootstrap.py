@@ -15,7 +15,7 @@ import structlog
 from domain.chain.errors import RpcError
 from domain.chain.gateway import ChainUnreachableError, Want
 from domain.chains import command_chain_id
-from domain.errors import CommandCode, CommandError
+from domain.errors import CommandCode, CommandError, StressError
 from domain.ids import CommandId
 from tasks.control.commands import command_cycle
 from tasks.runtime import Runtime
@@ -28,13 +28,20 @@ POLL_S = 0.05
 GENESIS_SHOWN = 12
 
 
-def prepare_chain(runtime: Runtime, *, timeout_s: float = 60.0) -> None:
+def prepare_chain(
+    runtime: Runtime,
+    *,
+    timeout_s: float = 60.0,
+    answer_s: float = 60.0,
+    interrupted: Callable[[], bool] = lambda: False,
+) -> None:
     """Wait for the chain, fund the core wallet on a local chain, initialise the program when it is not.
 
-    Raises CommandError: CHAIN_UNREACHABLE, CORE_WALLET_SHORT, CONTRACT_REFUSED.
+    ``answer_s`` is how long a chain may be silent. Raises CommandError: CHAIN_UNREACHABLE, CORE_WALLET_SHORT,
+    CONTRACT_REFUSED; StressError when interrupted.
     """
+    _await_chain(runtime, monotonic() + answer_s, interrupted)
     deadline = monotonic() + timeout_s
-    _until(lambda: _reachable(runtime), deadline, "the chain does not answer")
     runtime.store.set_run({"core_wallet": runtime.chain.keyring.core_address})
     if runtime.settings.local_chain:
         _fund(runtime, deadline)
@@ -48,12 +55,18 @@ def _until(condition: Callable[[], bool], deadline: float, message: str) -> None
         sleep(POLL_S)
 
 
-def _reachable(runtime: Runtime) -> bool:
-    try:
-        runtime.chain.endpoints.call("getHealth")
-    except RpcError:
-        return False
-    return True
+def _await_chain(runtime: Runtime, deadline: float, interrupted: Callable[[], bool]) -> None:
+    while True:
+        try:
+            runtime.chain.endpoints.call("getHealth")
+        except RpcError as error:
+            if monotonic() > deadline:
+                raise CommandError(CommandCode.CHAIN_UNREACHABLE, f"the chain does not answer: {error}") from None
+        else:
+            return
+        if interrupted():
+            raise StressError("interrupted while waiting for the chain")
+        sleep(POLL_S)
 
 
 def _core_lamports(runtime: Runtime) -> int:

@@ -66,6 +66,7 @@ def up(
         seed=seed,
         slot_ms=slot_ms or settings.slot_ms,
         program=program,
+        usual_port=True,
         keep_chain=True,
     )
     with Stack(wanted, maker) as stack, log_file(stack.settings, stack.log_directory / "up.log"):

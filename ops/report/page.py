@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from ops.report.charts import Line, Mark, line_chart
+from ops.report.findings import findings, other_reasons, verdict_in_words
 
 STYLE: Final = Path(__file__).with_name("page.css")
-SHOWN_FAULTS: Final = 25
+SHOWN_OF_A_CHECK: Final = 5
+PROBE_ERROR: Final = "probe."
 Document = dict[str, Any]
 
 
@@ -24,15 +26,16 @@ def render(document: Document) -> str:
             _head(document),
             _tiles(document),
             _reasons(document),
-            _charts(document),
+            _findings(document),
             _thresholds(document),
             _operations(document),
-            _cycles(document),
+            _charts(document),
             _pools(document),
             _steps(document),
             _audit(document),
             _faults(document),
-            _counts("Errors", "name", document["errors"]),
+            *_errors(document["errors"]),
+            _cycles(document),
             _counts("Cycles that waited", "kind and reason", document["waits"]),
             _environment(document),
         )
@@ -51,6 +54,7 @@ def _head(document: Document) -> str:
     verdict = document["verdict"]
     return (
         f"<header><h1>{escape(scenario['name'])} <b class={verdict}>{verdict}</b></h1>"
+        f"<p><strong>{escape(verdict_in_words(document))}</strong></p>"
         f"<p>{escape(scenario.get('description', ''))}</p><p class=facts>{escape(facts)}</p></header>"
     )
 
@@ -75,10 +79,29 @@ def _tiles(document: Document) -> str:
 
 
 def _reasons(document: Document) -> str:
-    if not document["reasons"]:
-        return ""
-    items = "".join(f"<li>{escape(reason)}</li>" for reason in document["reasons"])
-    return f"<section class=reasons><h2>Why</h2><ul>{items}</ul></section>"
+    items = "".join(f"<li>{escape(reason)}</li>" for reason in other_reasons(document))
+    return f"<section class=reasons><h2>Why</h2><ul>{items}</ul></section>" if items else ""
+
+
+def _findings(document: Document) -> str:
+    """Every broken check with its first occurrence; the evidence stands further down."""
+    rows = [
+        (
+            f"<a href='#{escape(one.check)}'>{escape(one.check)}</a>"
+            if one.check in _shown_faults(document)
+            else escape(one.check),
+            _text(one.count),
+            escape(one.message),
+            escape(one.first),
+        )
+        for one in findings(document)
+    ]
+    said = (
+        "A check's name leads to its evidence: accounts, transaction, logs and the pool's last operations. Every "
+        "operation of the run is a line of data/journal.jsonl. The same decisions again: "
+        f"<code>--seed {document['seed']}</code>."
+    )
+    return _table("What did not hold", ("check", "times", "what", "first seen"), rows, escaped=True, said=said)
 
 
 def _charts(document: Document) -> str:
@@ -139,7 +162,12 @@ def _operations(document: Document) -> str:
         counted = [_text(entry[name]) for name in names]
         rows.append((kind, *counted, _text(units["p50"]), _text(units["max"]), share))
     columns = ("kind", *(name.replace("_", " ") for name in names), "units p50", "units max", "of limit")
-    return _table("Operations", columns, rows)
+    said = (
+        "Failed expected: the program refused, and balances, a pause or a fee explain why; probes are transactions "
+        "that it must refuse. Failed unexpected: nothing explains it. Expired: proven never to have landed. "
+        "Recovered: found on the chain after Redis had lost it. Units: compute units of one transaction."
+    )
+    return _table("Operations", columns, rows, said=said)
 
 
 def _cycles(document: Document) -> str:
@@ -147,7 +175,8 @@ def _cycles(document: Document) -> str:
         (kind, *(_text(entry[name]) for name in ("started", "superseded", "revived")))
         for kind, entry in document["cycles"].items()
     ]
-    return _table("Cycles", ("kind", "started", "superseded", "revived"), rows)
+    said = "Superseded: a second delivery that ended at once. Revived: sent again by the supervisor."
+    return _table("Cycles", ("kind", "started", "superseded", "revived"), rows, said=said)
 
 
 def _pools(document: Document) -> str:
@@ -185,21 +214,46 @@ def _audit(document: Document) -> str:
     return f"<section><h2>Closing audit</h2><p>{said}</p><ul>{notes}</ul></section>{table}"
 
 
+def _shown_faults(document: Document) -> dict[str, list[Document]]:
+    """The faults that are shown, by check: of every check some."""
+    by_check: dict[str, list[Document]] = {}
+    for fault in document["faults"]["listed"]:
+        shown = by_check.setdefault(str(fault.get("check")), [])
+        if len(shown) < SHOWN_OF_A_CHECK:
+            shown.append(fault)
+    return by_check
+
+
 def _faults(document: Document) -> str:
-    blocks = "".join(
-        f"<details><summary>{escape(str(fault.get('check')))} · slot {escape(_text(fault.get('slot')))} · "
-        f"{escape(str(fault.get('message')))}</summary><pre>{escape(json.dumps(fault, indent=1))}</pre></details>"
-        for fault in document["faults"]["listed"][:SHOWN_FAULTS]
-    )
+    by_check = _shown_faults(document)
+    blocks = []
+    for check, faults in by_check.items():
+        blocks.append(f"<h3 id='{escape(check)}'>{escape(check)}</h3>")
+        blocks += [
+            f"<details><summary>slot {escape(_text(fault.get('slot')))} · {escape(str(fault.get('message')))}</summary>"
+            f"<pre>{escape(json.dumps(fault, indent=1))}</pre></details>"
+            for fault in faults
+        ]
     if not blocks:
         return ""
-    count = document["faults"]["count"]
-    return f"<section><h2>Faults ({count}, the first {min(count, SHOWN_FAULTS)} shown)</h2>{blocks}</section>"
+    count, shown = document["faults"]["count"], sum(len(faults) for faults in by_check.values())
+    return f"<section><h2>Faults ({count}, {shown} shown)</h2>{''.join(blocks)}</section>"
 
 
-def _counts(title: str, column: str, counts: dict[str, int]) -> str:
+def _errors(errors: dict[str, int]) -> tuple[str, str]:
+    """Probes are refused on purpose; their codes would hide those of the honest traffic."""
+    probes = {name.removeprefix(PROBE_ERROR): count for name, count in errors.items() if name.startswith(PROBE_ERROR)}
+    honest = {name: count for name, count in errors.items() if not name.startswith(PROBE_ERROR)}
+    said = "With these errors the program refused honest operations; a refusal that nothing explains is a fault above."
+    return (
+        _counts("Refused operations by error", "error", honest, said),
+        _counts("Refused probes by error", "error", probes, "Each probe must be refused, and with the right code."),
+    )
+
+
+def _counts(title: str, column: str, counts: dict[str, int], said: str = "") -> str:
     ordered = sorted(counts.items(), key=lambda pair: -pair[1])
-    return _table(title, (column, "times"), [(name, _text(count)) for name, count in ordered])
+    return _table(title, (column, "times"), [(name, _text(count)) for name, count in ordered], said=said)
 
 
 def _environment(document: Document) -> str:
@@ -207,16 +261,19 @@ def _environment(document: Document) -> str:
     return _table("Environment", ("name", "value"), rows, escaped=True)
 
 
-def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, escaped: bool = False) -> str:
-    """A section with a table; nothing when there are no rows."""
+def _table(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, escaped: bool = False, said: str = ""
+) -> str:
+    """A section with a table and what is ``said`` of it in HTML; nothing when there are no rows."""
     lines = [
         "<tr>" + "".join(f"<td>{cell if escaped else escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
     ]
     if not lines:
         return ""
     head = "".join(f"<th>{escape(column)}</th>" for column in columns)
+    told = f"<p class=facts>{said}</p>" if said else ""
     return (
-        f"<section><h2>{escape(title)}</h2><div class=wide><table><thead><tr>{head}</tr></thead>"
+        f"<section><h2>{escape(title)}</h2>{told}<div class=wide><table><thead><tr>{head}</tr></thead>"
         f"<tbody>{''.join(lines)}</tbody></table></div></section>"
     )
 

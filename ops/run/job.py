@@ -46,6 +46,8 @@ EXIT_ERROR: Final = 1
 EXIT_FAIL: Final = 99
 SAMPLE_S: Final = 1.0
 STEP_SHOWN_S: Final = 5.0
+STARTING_SHOWN_S: Final = 0.5
+CHAIN_ANSWER_S: Final = 15.0  # our own has answered before; one of others is there or it is not
 EXIT_CODES: Final = {Verdict.PASS: EXIT_PASS, Verdict.FAIL: EXIT_FAIL, Verdict.ERROR: EXIT_ERROR}
 DuringLoad = Callable[[Stack, Driver], None]
 
@@ -123,16 +125,35 @@ class Job:
             keep_chain=options.keep_chain,
         )
         with Stack(wanted, options.make_settings) as stack, log_file(stack.settings, stack.log_directory / "run.log"):
-            settings = stack.open_foundation(self._stop.is_set)
+            settings = stack.open_foundation(self._waiting(view, "starting Redis and the local chain"))
             with closing(create_app(settings)) as app, closing(build_runtime(settings, app)) as runtime:
                 runtime.store.set_run({"seed": str(self._seed), "started_at_ms": str(runtime.store.now_ms())})
-                prepare_chain(runtime)
-                stack.open_services(app, self._stop.is_set)
-                view.say(f"services up after {monotonic() - self._state.began_s:.1f} s, api at {stack.api_url}")
+                waiting = self._waiting(view, f"waiting for the chain at {', '.join(settings.safe_dump()['rpc_urls'])}")
+                prepare_chain(runtime, answer_s=CHAIN_ANSWER_S, interrupted=waiting)
+                stack.open_services(app, self._waiting(view, "starting workers, supervisor and web server"))
+                view.say(f"services up after {monotonic() - self._state.began_s:.1f} s, live page at {stack.api_url}/")
                 driver, sampler = self._load(stack, runtime, view)
                 self._close(stack, runtime, view, driver, sampler)
                 self._state.record.environment = describe(stack, runtime, self._state.record, options.plan)
                 self._state.record.environment["interrupted"] = self._state.signals > 0
+
+    def _waiting(self, view: LiveView, phase: str) -> Callable[[], bool]:
+        """Asked while something starts: shows what is waited for, and says whether to go on waiting."""
+        shown_s = -STARTING_SHOWN_S
+
+        def interrupted() -> bool:
+            nonlocal shown_s
+            now_s = monotonic()
+            if now_s - shown_s >= STARTING_SHOWN_S:
+                shown_s = now_s
+                elapsed_s, threads = now_s - self._state.began_s, self._scenario.threads
+                title = f"{self._scenario.name}  seed {self._seed}"
+                view.show(
+                    View(title=title, phase=phase, elapsed_s=elapsed_s, left_s=None, sample=None, threads=threads)
+                )
+            return self._stop.is_set()
+
+        return interrupted
 
     def _load(self, stack: Stack, runtime: Runtime, view: LiveView) -> tuple[Driver, Sampler]:
         """The driver in a thread of its own; sampling, the view and the abort rules in this one."""
@@ -261,6 +282,10 @@ class Job:
     def _report(self) -> int:
         document = build(self._state.record)
         verdict = Verdict(document["verdict"])
-        write_report(document, self._options.directory)
+        try:
+            write_report(document, self._options.directory)
+        except OSError as error:
+            summarise(document, None, self._console)
+            raise StressError(f"the report cannot be written: {error}") from None
         summarise(document, self._options.directory, self._console)
         return EXIT_CODES[verdict]

@@ -9,6 +9,7 @@ from solders.keypair import Keypair
 
 import tasks.walk
 from domain.chain.gateway import Want
+from domain.errors import CommandError, StressError
 from tasks.bootstrap import prepare_chain
 from tasks.runtime import build_runtime
 from tests.support.driver import settings_for
@@ -50,3 +51,13 @@ def test_the_program_is_initialised_once_and_the_journal_has_it(tmp_path, monkey
     assert [(doc["event"], doc["kind"]) for doc in lines] == [("submitted", "setup"), ("settled", "setup")]
     assert lines[1]["outcome"] == "confirmed"
     assert lines[0]["op"].startswith("command:initialize-")
+
+
+def test_a_chain_that_does_not_answer_is_named_and_can_be_interrupted(tmp_path):
+    (tmp_path / "core-wallet.json").write_text(json.dumps(list(bytes(Keypair()))))
+    runtime = build_runtime(settings_for(tmp_path, "redis://127.0.0.1:1/0", "http://127.0.0.1:1"))
+    with pytest.raises(CommandError, match=r"the chain does not answer: http://127\.0\.0\.1:1"):
+        prepare_chain(runtime, answer_s=0)
+    with pytest.raises(StressError, match="interrupted"):
+        prepare_chain(runtime, interrupted=lambda: True)
+    runtime.close()

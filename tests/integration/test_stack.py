@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -16,12 +17,13 @@ from time import monotonic
 import psutil
 import pytest
 
+from domain.errors import StressError
 from domain.runtime.settings import load
 from domain.store.client import connect
 from ops.children import ChildError, Children, ChildSpec
 from ops.plan import worker_plan
 from ops.redis_server import choose_place, redis_spec, serves
-from ops.stack import ROOT, Stack, Wanted, accepts
+from ops.stack import ROOT, Stack, Wanted, listens
 from tasks.app import create_app
 from tasks.bootstrap import prepare_chain
 from tasks.runtime import build_runtime
@@ -219,6 +221,36 @@ def test_a_long_folder_gets_a_socket_that_fits(tmp_path):
     assert len(str(choose_place(deep).socket)) < 108
 
 
+def opened(folder: Path, **given) -> tuple[int, int]:
+    """(usual port, the port that a web server would take) of a stack that starts no child: all is given."""
+    usual = given.pop("usual_port", False)
+    wanted = Wanted(directory=folder, plan=worker_plan([0, 1]), seed=1, slot_ms=50, usual_port=usual)
+    given |= {"redis_url": "redis://127.0.0.1:1/0", "rpc_urls": "http://127.0.0.1:1"}
+    env = {f"FRT_{name.upper()}": str(value) for name, value in given.items()}
+    with Stack(wanted, lambda overrides: load(env, None, overrides)) as stack:
+        return load({}).api_port, stack.open_foundation().api_port
+
+
+def test_a_port_that_is_given_and_taken_is_told_before_anything_starts(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(StressError, match=f"api_port: {port} is in use on 127.0.0.1"):
+            opened(tmp_path, api_port=port)
+    assert opened(tmp_path, api_port=port)[1] == port
+    assert opened(tmp_path, api_port=0)[1] != 0
+
+
+def test_the_usual_port_is_taken_by_frt_up_only_and_only_where_it_is_free(tmp_path, monkeypatch):
+    for free in (True, False):
+        monkeypatch.setattr("ops.stack.is_free", lambda *_, free=free: free)
+        usual, chosen = opened(tmp_path, usual_port=True)
+        assert (chosen == usual) is free
+        usual, chosen = opened(tmp_path)
+        assert chosen != usual
+
+
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory) -> Iterator[Stack]:
     """Every service of a run, at its smallest."""
@@ -238,7 +270,9 @@ def test_every_service_of_a_run_stands_and_is_ours(stack):
     # Of control and supervisor a second one stands by; nobody waits for its start.
     wanted = {"redis": 1, "localnet": 1, "cycles": 2, "control": 2, "supervisor": 2, "api": 1}
     until(lambda: {role: len(pids) for role, pids in stack.pids().items()} == wanted, "every service")
-    assert accepts("127.0.0.1", stack.settings.api_port)
+    [api] = stack.pids()["api"]
+    assert listens(api, stack.settings.api_port)
+    assert not listens(os.getpid(), stack.settings.api_port)
     assert stack.settings.core_wallet.stat().st_mode & 0o077 == 0
     assert stack.settings.sealing_key_file.stat().st_mode & 0o077 == 0
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +15,8 @@ from domain.errors import StressError
 from ops import environment
 from ops.cli import main
 from ops.commands.calls import parameters, service_url
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def frt(monkeypatch, capsys, *arguments: str) -> tuple[int, str, str]:
@@ -137,3 +142,42 @@ def test_a_run_is_never_mixed_with_an_earlier_one(tmp_path):
     (tmp_path / "report.json").write_text("{}")
     with pytest.raises(StressError, match="earlier run"):
         unused(tmp_path)
+
+
+def test_a_python_without_venv_and_a_folder_that_may_not_be_written_are_told_in_one_line(monkeypatch, tmp_path, capsys):
+    def no_ensurepip(*_, **__) -> None:
+        raise subprocess.CalledProcessError(1, "ensurepip")
+
+    monkeypatch.setattr(environment.venv, "create", no_ensurepip)
+    assert environment.main([str(tmp_path / "venv"), str(tmp_path), "run", "run 1"]) == 1
+    assert "apt-get install python3-venv" in capsys.readouterr().err
+    (tmp_path / "file").touch()
+    assert environment.main([str(tmp_path / "file" / "venv"), str(tmp_path), "run", "run 1"]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [
+        ({"FRT_PYTHON": "/nowhere/python", "PATH": os.environ["PATH"]}, "FRT_PYTHON=/nowhere/python is not a Python"),
+        ({"PATH": "/nowhere"}, "Python 3.11 or newer is needed and was not found"),
+    ],
+)
+def test_the_script_says_which_python_it_misses(tmp_path, environ, said):
+    for name in ("dirname", "cat", "cksum", "tr"):
+        (tmp_path / name).symlink_to(shutil.which(name))
+    env = {"FRT_VENV": str(tmp_path / "venv"), **environ, "PATH": f"{tmp_path}:{environ['PATH']}"}
+    done = subprocess.run(
+        ["/bin/sh", str(ROOT / "frt"), "doctor"], env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert said in done.stderr
+
+
+def test_a_file_system_that_refuses_is_one_line(monkeypatch, capsys, tmp_path):
+    (tmp_path / "file").touch()
+    code, _, err = frt(monkeypatch, capsys, "run", "--out", str(tmp_path / "file" / "out"))
+    assert code == 1
+    assert err.startswith("frt: ")
+    assert "Not a directory" in err
+    assert err.count("\n") == 1

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from io import StringIO
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+from rich.console import Console
 
 from domain.audit_findings import AuditResult
 from domain.ids import Address, PoolId
@@ -17,8 +20,10 @@ from domain.store.histogram import bucket_of
 from ops.report.books import Books, PoolBooks
 from ops.report.charts import Line, Mark, line_chart, nice_ceiling
 from ops.report.document import ReportError, RunRecord, build, check_schema
+from ops.report.findings import findings, other_reasons
 from ops.report.page import render
 from ops.report.write import write_report
+from ops.run.summary import summarise
 from ops.scenario import parse_scenario
 
 CLOSED = ["violations == 0", "unexplained_units == 0", "unexplained_lamports == 0"]
@@ -134,6 +139,47 @@ def test_whatever_did_not_hold_fails_the_run_and_is_named(changes, reason):
     check_schema(document)
     assert document["verdict"] == "fail"
     assert any(reason in text for text in document["reasons"]), document["reasons"]
+
+
+FAULTS = [
+    {"check": check, "message": f"{check} said", "pool_id": "Pool1", "slot": slot, "signature": f"Sig{slot}"}
+    for check, slot in (("PROBE-x.y", 3), ("SWP-failure", 4), ("SWP-failure", 5), ("PROBE-x.y", 6), ("PROBE-x.y", 7))
+]
+
+
+def test_what_did_not_hold_is_gathered_by_check_and_leads_to_its_evidence():
+    broken = replace(AUDIT, violations=[{"id": "AUDIT-vault", "message": "one unit is missing"}])
+    counted = Counts(faults={"PROBE-x.y": 3, "SWP-failure": 2})
+    document = build(a_run(faults=FAULTS, fault_count=5, total=counted, audit=broken))
+    found = findings(document)
+    assert [(one.check, one.count) for one in found] == [("SWP-failure", 2), ("AUDIT-vault", 1), ("PROBE-x.y", 3)]
+    assert found[0].first == "pool p, slot 4, transaction Sig4"
+    assert [reason.split(":")[0] for reason in other_reasons(document)] == ["threshold violations == 0"]
+    page = render(document)
+    for check in ("SWP-failure", "PROBE-x.y"):
+        assert f"<a href='#{check}'>" in page
+        assert f"<h3 id='{check}'>" in page
+    assert "3 checks did not hold." in page
+
+
+@pytest.mark.parametrize(
+    ("changes", "last"),
+    [
+        ({}, ["PASS   Everything held: 10 confirmed operations, 10 checks", "report in /run/report.html"]),
+        (
+            {"faults": FAULTS, "fault_count": 5, "total": Counts(faults={"SWP-failure": 2})},
+            ["SWP-failure x2: SWP-failure said", "first in pool p, slot 4", "FAIL   1 check did not hold", "--seed 5"],
+        ),
+        ({"measured": Counts()}, ["FAILED lateness_p99_ms < 250", "FAIL   A threshold was missed", "evidence in"]),
+        ({"error": "no Redis", "books": None}, ["no Redis", "ERROR   The run could not be carried out", "frt doctor"]),
+    ],
+)
+def test_the_terminal_ends_with_what_failed_where_the_evidence_is_and_what_to_do(changes, last):
+    console = Console(record=True, width=120, file=StringIO())
+    summarise(build(a_run(**changes)), Path("/run"), console)
+    shown = console.export_text()
+    places = [shown.index(text) for text in last]
+    assert places == sorted(places)
 
 
 def test_a_run_that_never_began_is_an_error_with_a_report():
