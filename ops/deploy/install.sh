@@ -7,6 +7,7 @@ target=/opt/frt-stress
 settings=/etc/frt-stress/frt.env
 data=/var/lib/frt-stress
 here=$(cd "$(dirname "$0")/../.." && pwd)
+parts="api domain ops tasks requirements scenarios frt pyproject.toml"
 units="frt.target frt-prepare.service frt-api.service frt-worker.service frt-supervisor.service"
 
 case "${1:-}" in
@@ -28,8 +29,16 @@ echo "installing into $target"
 id frt >/dev/null 2>&1 || useradd --system --home-dir "$data" --shell /usr/sbin/nologin frt
 install -d -o frt -g frt -m 0700 "$data"
 install -d -m 0755 "$target"
-(cd "$here" && tar -cf - --exclude=.git --exclude=.venv --exclude=runs --exclude=data .) | tar -xf - -C "$target"
+# Only what runs, and nothing of what an older version had: no keys, data or .env of the checkout.
+(cd "$target" && rm -rf $parts)
+# shellcheck disable=SC2086 # a list of names
+(cd "$here" && tar -cf - --exclude=__pycache__ $parts) | tar -xf - --no-same-owner -C "$target"
 "$target/frt" config >/dev/null # builds the environment; the services may not write there
+runuser -u frt -- "$target/frt" config >/dev/null || {
+  echo "install.sh: the user frt cannot run $target/frt; is its Python in a home folder?" >&2
+  echo "install.sh: remove $target/.venv and try again with FRT_PYTHON=/usr/bin/python3" >&2
+  exit 1
+}
 
 if [ ! -e "$settings" ]; then
   install -d -m 0750 -g frt /etc/frt-stress

@@ -71,8 +71,17 @@ def verdict_in_words(document: Mapping[str, Any]) -> str:
     if document["verdict"] == "error":
         return "The run could not be carried out: this says nothing about the program."
     if document["verdict"] == "fail":
-        broken = len(findings(document))
-        return f"{broken} {'check' if broken == 1 else 'checks'} did not hold." if broken else "A threshold was missed."
+        interrupted = "Interrupted. " if document["environment"].get("interrupted") else ""
+        return f"{interrupted}{_what_failed(document)}"
     confirmed = sum(kind["confirmed"] for kind in document["operations"].values())
     checks = document["figures"]["checks"] + document["audit"]["checks"]
     return f"Everything held: {confirmed:,} confirmed operations, {checks:,} checks, every unit and lamport explained."
+
+
+def _what_failed(document: Mapping[str, Any]) -> str:
+    broken = len(findings(document))
+    if broken:
+        return f"{broken} {'check' if broken == 1 else 'checks'} did not hold."
+    if any(not one["ok"] for one in document["thresholds"]):
+        return "Every check held, but a threshold was missed."
+    return "Every check held, but the run did not come to its proper end."

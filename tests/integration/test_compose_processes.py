@@ -28,6 +28,7 @@ from ops.redis_server import find_redis
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+SETTINGS_FILE = ROOT / "ops" / "deploy" / "settings.env"
 DEADLINE_S = 90
 
 
@@ -48,7 +49,7 @@ class Composed:
         self._folder = folder
         self._env_file = env_file
         self._children: dict[str, subprocess.Popen] = {}
-        (folder / "data").mkdir(mode=0o700)
+        self._volumes: dict[str, Path] = {}
 
     def _value(self, text: str) -> str:
         def variable(match: re.Match[str]) -> str:
@@ -62,20 +63,35 @@ class Composed:
             host, _, number = name.rpartition(":")
             value = value.replace(name, f"127.0.0.1:{port}") if host else value
             value = str(port) if value == number else value.replace(f"={number}", f"={port}")
-        return value.replace("0.0.0.0", "127.0.0.1").replace("/data", str(self._folder / "data"))  # noqa: S104
+        return value.replace("0.0.0.0", "127.0.0.1")  # noqa: S104
+
+    def _mounted(self, service: dict, text: str) -> str:
+        """With the service's own volumes in the place of their mount points, and of nothing else."""
+        value = self._value(text)
+        for volume, target in (each.split(":") for each in service["volumes"]):
+            if volume not in self._volumes:
+                self._volumes[volume] = self._folder / f"volume-{volume}"
+                self._volumes[volume].mkdir(mode=0o700)
+            value = re.sub(rf"(^|=){re.escape(target)}(?=/|$)", rf"\g<1>{self._volumes[volume]}", value)
+        return value
+
+    def volume(self, name: str) -> Path:
+        return self._volumes[name]
 
     def start(self, name: str, **more: str) -> subprocess.Popen:
         service = COMPOSE[name]
         entry = [sys.executable, *service["entrypoint"][1:]] if "entrypoint" in service else None
         entry = entry or [sys.executable, "-P", "-m", "ops.cli"]
-        command = [self._value(word) for word in service["command"]]
+        command = [self._mounted(service, word) for word in service["command"]]
         if name == "redis":
             command = [str(find_redis()), *command[1:], "--port", str(self.ports["redis:6379"])]
-            command += ["--dir", str(self._folder), "--bind", "127.0.0.1"]
+            command += ["--bind", "127.0.0.1"]
         else:
             command = [*entry, *command]
         kept = {key: value for key, value in os.environ.items() if not key.startswith("FRT_")}
-        env = {key: self._value(value) for key, value in (service.get("environment") or {}).items()}
+        settings = [line for line in SETTINGS_FILE.read_text().splitlines() if line and not line.startswith("#")]
+        env = dict(line.split("=", 1) for line in settings) if name != "redis" else {}
+        env |= {key: self._mounted(service, value) for key, value in (service.get("environment") or {}).items()}
         if name == "api":
             env["FRT_API_PORT"] = str(self.ports["api:8080"])  # the container has the usual one to itself
         log = (self._folder / f"{name}.log").open("ab")
@@ -126,6 +142,7 @@ def stack(tmp_path_factory):
         "FRT_SEALING_PASSPHRASE": "a passphrase of several words",
         "FRT_API_KEYS": f"ops:full:{secret}",
         "FLOWER_AUTH": "watcher:word",
+        "GRAFANA_PASSWORD": "unused",
         "FRT_TASK_EVENTS": "true",
     }
     composed = Composed(tmp_path_factory.mktemp("compose"), env_file)
@@ -170,6 +187,15 @@ def test_the_composed_services_do_the_job_and_are_seen_by_those_who_watch(stack)
     assert {name.split("@")[0] for name in workers} >= {"cycle-1", "cycle-2", "control-1"}
     tasks = stack.until(lambda: json.loads(stack.get("flower:5555", "/api/tasks?limit=50", **basic)), "Flower's tasks")
     assert any(task["name"] == "cycle.deposit" for task in tasks.values())
+
+
+def test_what_is_kept_lies_on_the_volumes(stack):
+    """So that it outlives the containers, of which everything else is read-only or gone with them."""
+    data, redis = (stack.volume(name) for name in ("data", "redis"))
+    stack.until((data / "pools.json").exists, "the export")
+    for name in ("core-wallet.json", "sealing.scrypt.json", "localnet.state"):
+        stack.until((data / name).exists, name)
+    assert (redis / "appendonlydir").is_dir() or (redis / "appendonly.aof").is_file()
 
 
 def test_flower_and_the_api_ask_who_is_there(stack):

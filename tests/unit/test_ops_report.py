@@ -170,7 +170,17 @@ def test_what_did_not_hold_is_gathered_by_check_and_leads_to_its_evidence():
             {"faults": FAULTS, "fault_count": 5, "total": Counts(faults={"SWP-failure": 2})},
             ["SWP-failure x2: SWP-failure said", "first in pool p, slot 4", "FAIL   1 check did not hold", "--seed 5"],
         ),
-        ({"measured": Counts()}, ["FAILED lateness_p99_ms < 250", "FAIL   A threshold was missed", "evidence in"]),
+        (
+            {"measured": Counts()},
+            ["FAILED lateness_p99_ms < 250", "FAIL   Every check held, but a threshold was missed", "evidence in"],
+        ),
+        (
+            {"unsettled": ["deposit_1"], "environment": {"interrupted": True}},
+            [
+                "did not come to an end",
+                "FAIL   Interrupted. Every check held, but the run did not come to its proper end",
+            ],
+        ),
         ({"error": "no Redis", "books": None}, ["no Redis", "ERROR   The run could not be carried out", "frt doctor"]),
     ],
 )
