@@ -6,6 +6,7 @@ import gc
 import logging
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from threading import Lock
 from typing import Any
 
@@ -16,6 +17,7 @@ from domain.chains import ChainKind
 from domain.ids import ChainId
 from domain.runtime.logs import configure_logging
 from domain.runtime.metrics import ProcessMetrics
+from domain.runtime.tracing import Tracing, otlp_tracing
 from tasks.app import app, settings
 from tasks.behaviours import behaviour_of
 from tasks.names import TASK_NAMES
@@ -35,6 +37,7 @@ class Process:
     role = "cycles"
     name = "worker"
     metrics: ProcessMetrics
+    tracing: Tracing | None = None
     _runtime: Runtime | None = None
     _lock = Lock()
 
@@ -44,7 +47,9 @@ class Process:
             with cls._lock:
                 if cls._runtime is None:
                     cls.metrics = ProcessMetrics(cls.role, cls.name)
-                    runtime = build_runtime(settings, app, cls.metrics)
+                    if settings.otlp_endpoint is not None:
+                        cls.tracing = otlp_tracing(cls.metrics, settings.otlp_endpoint, role=cls.role, name=cls.name)
+                    runtime = build_runtime(settings, app, cls.tracing or cls.metrics)
                     check_sealing_key(runtime)
                     cls._runtime = runtime
         return cls._runtime
@@ -59,8 +64,9 @@ def define(kind: ChainKind) -> Callable[[ChainId, int, int], None]:
             **{owner: chain_id.rpartition(":")[2]}, chain=chain_id, generation=generation, seq=seq
         )
         try:
-            runtime = Process.runtime()
-            walk(runtime, behaviour_of(kind), chain_id, generation, seq)
+            runtime, tracing = Process.runtime(), Process.tracing
+            with tracing.span_of_cycle(kind.value, chain_id, generation, seq) if tracing else nullcontext():
+                walk(runtime, behaviour_of(kind), chain_id, generation, seq)
             runtime.metrics.cycle(kind.value)
         finally:
             structlog.contextvars.clear_contextvars()

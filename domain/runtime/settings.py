@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from domain.runtime import tracing
 from domain.runtime.redact import redact_url
 from domain.runtime.settings_web import Port, WebSettings, derived, is_local_host, split_list
 from domain.runtime.topology import parse_queue_cores
@@ -145,6 +146,12 @@ class Settings(WebSettings):
     metrics_memory: bool = Field(default=True, description="watch the machine's memory")
     metrics_network: bool = Field(default=True, description="watch the machine's network devices")
     metrics_temperature: bool = Field(default=True, description="watch the machine's temperature sensors")
+    otlp_endpoint: str | None = Field(
+        None,
+        repr=False,
+        description="OpenTelemetry collector that workers send traces to, like http://127.0.0.1:4318/v1/traces; "
+        "needs the extra `traces`",
+    )
 
     # Logs
     log_level: Literal["debug", "info", "warning", "error", "critical"] = Field(
@@ -187,6 +194,17 @@ class Settings(WebSettings):
             raise ValueError("Redis is given as a redis://, rediss:// or unix:// URL")
         return url
 
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def _check_otlp_endpoint(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+            raise ValueError("a collector is an http:// or https:// URL")
+        if not tracing.is_installed():
+            raise ValueError(f"traces need packages that are not installed: {tracing.INSTALL}")
+        return url
+
     @field_validator("queue_cores")
     @classmethod
     def _check_queue_cores(cls, text: str) -> str:
@@ -214,6 +232,7 @@ class Settings(WebSettings):
         secrets = {name for name in type(self).model_fields if isinstance(getattr(self, name), SecretStr)}
         dump = self.model_dump(mode="json", exclude=secrets) | dict.fromkeys(secrets, "(set)")
         dump["redis_url"] = redact_url(self.redis_url)
+        dump["otlp_endpoint"] = redact_url(self.otlp_endpoint) if self.otlp_endpoint else None
         dump["rpc_urls"] = [redact_url(url) for url in self.rpc_urls]
         return {name: dump[name] for name in type(self).model_fields}
 

@@ -29,6 +29,7 @@ from ops.stack import CONTROL, CONTROL_SLOTS, LOCALNET, SUPERVISOR, Stack, Wante
 from tasks.app import create_app
 from tasks.bootstrap import prepare_chain
 from tasks.runtime import Runtime, build_runtime
+from tests.support.collector import Collector, collecting
 from tests.support.redis_server import RedisServer
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
@@ -84,6 +85,7 @@ class Running:
     stack: Stack
     runtime: Runtime
     redis: RedisServer
+    collector: Collector
 
     @property
     def service(self) -> Scrape:
@@ -116,6 +118,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     }
     wanted = Wanted(directory=folder, plan=worker_plan([0, 1], per_node=PER_NODE), seed=1, slot_ms=50)
     with ExitStack() as ends:
+        collector = ends.enter_context(collecting())
+        given["otlp_endpoint"] = collector.url
         redis.start()
         ends.callback(redis.stop)
         stack = ends.enter_context(Stack(wanted, lambda overrides: load({}, None, {**given, **overrides})))
@@ -136,7 +140,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
             return all(operations.get(f"{kind}.confirmed", 0) >= 3 for kind in THREADS.values())
 
         until(confirmed, "confirmed operations of each kind")
-        yield Running(stack=stack, runtime=runtime, redis=redis)
+        yield Running(stack=stack, runtime=runtime, redis=redis, collector=collector)
 
 
 def _parameters(kind: str, pool_id: str) -> dict[str, Any]:
@@ -169,6 +173,11 @@ def test_every_figure_of_the_service_is_exported_with_a_sensible_value(running):
     assert running.service.sum("frt_core_wallet_lamports") > 10**9
     assert found.sum("frt_rpc_endpoint_up") == 1
     assert 0 <= found.sum("frt_supervisor_sweep_age_seconds") < DEADLINE_S
+
+
+def test_cycles_and_their_requests_arrive_as_traces(running):
+    until(lambda: {"cycle.deposit", "cycle.swap", "rpc batch"} <= running.collector.names(), "spans at the collector")
+    assert "rpc batch" in {span.name for span in running.collector.children_of("cycle.deposit")}
 
 
 def test_every_process_is_found_and_tells_its_own_figures(running):
