@@ -33,14 +33,16 @@ def config(
 
 
 def doctor(config: ConfigOption = None) -> None:
-    """Look at everything that a run needs; exit code 1 when something is missing."""
+    """Look at everything that a run needs and say what to do; exit code 1 when something is wrong."""
     from ops.doctor import examine
 
     console = Console()
     findings = examine(settings_maker(config)({}))
     for one in findings:
-        mark, style = {True: ("ok     ", "green"), False: ("MISSING", "red"), None: ("note   ", "yellow")}[one.ok]
+        mark, style = {True: ("ok     ", "green"), False: ("WRONG  ", "red"), None: ("note   ", "yellow")}[one.ok]
         console.print(Text(f"{mark} {one.what}: {one.detail}", style=style), soft_wrap=True)
+        if one.ok is not True and one.advice:
+            console.print(Text(f"        {one.advice}"), soft_wrap=True)
     raise typer.Exit(1 if any(one.ok is False for one in findings) else 0)
 
 
