@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from solders.pubkey import Pubkey
 
 from domain.runtime import tracing
 from domain.runtime.redact import redact_url
@@ -193,6 +194,15 @@ class Settings(WebSettings):
         if urlsplit(url).scheme not in ("redis", "rediss", "unix"):
             raise ValueError("Redis is given as a redis://, rediss:// or unix:// URL")
         return url
+
+    @field_validator("program_id")
+    @classmethod
+    def _check_program_id(cls, text: str) -> str:
+        try:
+            Pubkey.from_string(text)
+        except ValueError:
+            raise ValueError("an address is 32 bytes in base58") from None
+        return text
 
     @field_validator("otlp_endpoint")
     @classmethod

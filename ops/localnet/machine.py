@@ -85,8 +85,12 @@ class Machine:
         self._svm.set_account(key, account or _NO_ACCOUNT)
 
     def add_program(self, program_id: Pubkey, file: Path) -> None:
-        """Load a program under the upgradeable loader."""
-        self._svm.add_program_from_file(program_id, file)
+        """Load a program under the upgradeable loader. OSError without the file, ValueError when it is no program."""
+        file.stat()
+        try:
+            self._svm.add_program_from_file(program_id, file)
+        except OSError as error:  # LiteSVM's one kind of error, whatever is wrong with the program
+            raise ValueError(f"{file} is not a program that this chain can run (SBF shared object): {error}") from None
 
     def set_upgrade_authority(self, program_id: Pubkey, authority: Pubkey, bank: Bank) -> None:
         """Write the authority into the ProgramData header (CONTRACT.md 12). KeyError without such a program."""

@@ -104,3 +104,11 @@ def test_a_missing_program_file_is_said_and_ends_the_start() -> None:
         running_localnet(program="/nowhere/frt.so"),
     ):
         pass
+
+
+def test_a_file_that_is_no_program_is_named():
+    with (
+        pytest.raises(RuntimeError, match=rf"{__file__} is not a program that this chain can run"),
+        running_localnet(slot_ms=20, program=__file__),
+    ):
+        pass
