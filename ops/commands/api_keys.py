@@ -32,6 +32,7 @@ def _add(file: Path, name: str, entry: str) -> None:
     entries = [parse(line.strip(), number) for number, line in enumerate(lines, start=1) if line.strip()]
     if any(known.name == name for known in entries):
         raise KeyFileError(f"{file} has a key with the name {name} already")
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor = os.open(file, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
     with os.fdopen(descriptor, "a+b") as stream:
         size = stream.seek(0, os.SEEK_END)
