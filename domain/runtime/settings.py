@@ -6,6 +6,7 @@ Every name exists as ``FRT_<NAME>`` in the environment and as ``name`` in the fi
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
@@ -184,15 +185,18 @@ class Settings(WebSettings):
     @field_validator("rpc_urls")
     @classmethod
     def _check_rpc_urls(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
-        if any(urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname for url in urls):
+        if not all(_is_http_url(url) for url in urls):
             raise ValueError("an RPC endpoint is an http:// or https:// URL")
         return urls
 
     @field_validator("redis_url")
     @classmethod
     def _check_redis_url(cls, url: str) -> str:
-        if urlsplit(url).scheme not in ("redis", "rediss", "unix"):
+        parts = urlsplit(url)
+        if parts.scheme not in ("redis", "rediss", "unix"):
             raise ValueError("Redis is given as a redis://, rediss:// or unix:// URL")
+        if parts.scheme != "unix" and not (_has_port_in_range(url) and re.fullmatch(r"(/\d*)?", parts.path)):
+            raise ValueError("Redis is given as redis://[user:password@]host[:port][/number]")
         return url
 
     @field_validator("program_id")
@@ -209,7 +213,7 @@ class Settings(WebSettings):
     def _check_otlp_endpoint(cls, url: str | None) -> str | None:
         if url is None:
             return None
-        if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+        if not _is_http_url(url):
             raise ValueError("a collector is an http:// or https:// URL")
         if not tracing.is_installed():
             raise ValueError(f"traces need packages that are not installed: {tracing.INSTALL}")
@@ -230,6 +234,8 @@ class Settings(WebSettings):
     def _check_together(self) -> Self:
         if self.countdown_min_ms > self.countdown_max_ms:
             raise ValueError("countdown_min_ms is above countdown_max_ms")
+        if self.sealing_passphrase is not None and self.sealing_passphrase_file is not None:
+            raise ValueError("sealing_passphrase and sealing_passphrase_file are both set; which one is meant?")
         return self
 
     @property
@@ -265,6 +271,18 @@ def _text(value: Any) -> str:
     if isinstance(value, tuple):
         return json.dumps(list(value))
     return str(value)
+
+
+def _has_port_in_range(url: str) -> bool:
+    try:
+        return urlsplit(url).port != 0
+    except ValueError:
+        return False
+
+
+def _is_http_url(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and _has_port_in_range(url)
 
 
 def is_local_url(url: str) -> bool:

@@ -13,7 +13,7 @@ from domain.chain.core_wallet import read_core_wallet, seal_core_wallet
 from domain.chain.endpoints import Endpoints
 from domain.chain.gateway import SolanaChain
 from domain.chain.keyring import Keyring
-from domain.chain.keystore import KeystoreError, Sealer, load_sealing_key, sealing_key_from_text
+from domain.chain.keystore import Sealer, load_sealing_key, sealing_key_from_text
 from domain.chain.passphrase import key_of_passphrase, read_passphrase
 from domain.chain.rpc import RpcClient
 from domain.ids import Address
@@ -43,8 +43,6 @@ def build_sealer(settings: Settings) -> Sealer:
     """The sealing key, else the passphrase's, else the key file's, which is made when missing. Raises KeystoreError."""
     if settings.sealing_key is not None:
         return Sealer(sealing_key_from_text(settings.sealing_key.get_secret_value()))
-    if settings.sealing_passphrase is not None and settings.sealing_passphrase_file is not None:
-        raise KeystoreError("sealing_passphrase and sealing_passphrase_file are both set; which one is meant?")
     passphrase = None
     if settings.sealing_passphrase is not None:
         passphrase = settings.sealing_passphrase.get_secret_value()

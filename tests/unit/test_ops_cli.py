@@ -181,3 +181,21 @@ def test_a_file_system_that_refuses_is_one_line(monkeypatch, capsys, tmp_path):
     assert err.startswith("frt: ")
     assert "Not a directory" in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [
+        ({"FRT_API_KEYS": "nonsense"}, "key"),
+        ({"FRT_API_KEYS_FILE": "/nowhere/keys"}, "/nowhere/keys"),
+        ({"FRT_TLS_CERTIFICATE": "/nowhere/c.pem", "FRT_TLS_KEY": "/nowhere/k.pem"}, "tls_certificate, tls_key"),
+    ],
+)
+def test_a_web_server_that_cannot_be_safe_says_so_in_one_line(monkeypatch, capsys, environ, said):
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    code, _, err = frt(monkeypatch, capsys, "api")
+    assert code == 1
+    assert err.startswith("frt: ")
+    assert err.count("\n") == 1
+    assert said in err

@@ -11,6 +11,7 @@ from solders.keypair import Keypair
 from domain.chain.keystore import KeystoreError, Sealer, WrongSealingKey
 from domain.chain.passphrase import key_of_passphrase, read_passphrase
 from domain.runtime.settings import load
+from domain.runtime.settings_sources import SettingsError
 from domain.runtime.wiring import build_keyring, build_sealer
 
 PASSPHRASE = "correct horse battery"
@@ -68,8 +69,8 @@ def test_the_settings_say_where_the_key_comes_from(tmp_path):
     build_sealer(load({}, overrides=own | {"sealing_passphrase_file": path})).check(check)
     with pytest.raises(WrongSealingKey, match="nothing was changed"):
         build_sealer(load({}, overrides=own | {"sealing_passphrase": "another one"})).check(check)
-    with pytest.raises(KeystoreError, match="which one is meant"):
-        build_sealer(load({}, overrides=own | {"sealing_passphrase": PASSPHRASE, "sealing_passphrase_file": path}))
+    with pytest.raises(SettingsError, match="which one is meant"):
+        load({}, overrides=own | {"sealing_passphrase": PASSPHRASE, "sealing_passphrase_file": path})
     given = load({}, overrides=own | {"sealing_key": "11" * 32, "sealing_passphrase": PASSPHRASE})
     build_sealer(given).check(Sealer(bytes.fromhex("11" * 32)).make_check())
     assert PASSPHRASE not in json.dumps(given.safe_dump())
