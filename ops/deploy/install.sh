@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs the service under systemd: ops/deploy/install.sh [--with-localnet]; as root, from a checkout. Safe to repeat:
 # what runs is stopped, replaced and started again; settings, keys and data stay.
+# shellcheck disable=SC2086 # parts and units are lists
 set -eu
 
 target=/opt/frt-stress
@@ -31,7 +32,6 @@ install -d -o frt -g frt -m 0700 "$data"
 install -d -m 0755 "$target"
 # Only what runs, and nothing of what an older version had: no keys, data or .env of the checkout.
 (cd "$target" && rm -rf $parts)
-# shellcheck disable=SC2086 # a list of names
 (cd "$here" && tar -cf - --exclude=__pycache__ $parts) | tar -xf - --no-same-owner -C "$target"
 "$target/frt" config >/dev/null # builds the environment; the services may not write there
 runuser -u frt -- "$target/frt" config >/dev/null || {
@@ -56,8 +56,7 @@ for unit in $units; do
   install -m 0644 "$here/ops/deploy/systemd/$unit" /etc/systemd/system/
 done
 systemctl daemon-reload
-# shellcheck disable=SC2086 # a list of names
 systemctl enable $units
-systemctl start frt.target $units
+systemctl start $units
 systemctl --no-pager --lines=0 status frt-api.service || true
 echo "logs: journalctl -u 'frt-*' -f"

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -123,7 +124,9 @@ def test_images_are_pinned_and_nobody_is_root():
     images = [service["image"] for service in COMPOSE["services"].values()]
     images += re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE)
     assert all(re.search(r":v?\d+\.\d+", image) for image in images), images
-    assert re.search(r"^USER frt$", dockerfile, re.MULTILINE)
+    [user] = re.findall(r"^USER (\d+):\d+$", dockerfile, re.MULTILINE)
+    assert f"useradd --uid {user} --gid frt " in dockerfile
+    assert int(user) > 0
 
 
 @pytest.mark.parametrize("unit", sorted((DEPLOY / "systemd").glob("*.service")), ids=lambda path: path.name)
@@ -159,6 +162,23 @@ def test_the_dashboard_asks_for_metrics_that_exist():
     bare = {re.sub(r"_(total|bucket|sum|count)$", "", name) for name in asked}
     assert len(bare) > 15
     assert bare - named - {"process_resident_memory_bytes"} == set()
+
+
+def pins(name: str) -> dict[str, str]:
+    return dict(re.findall(r"^([a-z0-9._-]+)==(\S+)", (ROOT / "requirements" / name).read_text(), re.MULTILINE))
+
+
+def test_the_lock_files_agree_and_hold_what_the_project_names():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    run, dev, traces = pins("run.lock"), pins("dev.lock"), pins("traces.lock")
+    assert run.items() <= dev.items()
+    assert traces.items() <= dev.items()
+    for lock, wanted in (
+        (run, project["project"]["dependencies"]),
+        (dev, project["dependency-groups"]["dev"]),
+        (traces, project["project"]["optional-dependencies"]["traces"]),
+    ):
+        assert {re.match(r"[a-z0-9-]+", text)[0] for text in wanted} <= set(lock)
 
 
 def test_the_install_script_is_shell():
