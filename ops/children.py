@@ -26,6 +26,7 @@ FIRST_PAUSE_S: Final = 0.1
 LONGEST_PAUSE_S: Final = 5.0
 SPARE_AFTER_S: Final = 3.0  # a child comes first, then its spare
 LOG_TAIL_BYTES: Final = 2_000
+MOST_RESTARTS_AT_START: Final = 2  # one that dies a third time before it serves will not come up
 _LAUNCHER: Final = Path(__file__).with_name("launch.py")
 
 
@@ -61,6 +62,7 @@ class _Child:
     restarts: int = 0
     spare: subprocess.Popen[bytes] | None = None
     spare_at: float = 0.0
+    problem: str = ""  # why it could not even be tried
 
 
 class Children:
@@ -110,12 +112,16 @@ class Children:
             for name, spec in list(waiting.items()):
                 if self._serves(name):
                     del waiting[name]
-                elif self._children[name].quick_deaths > 0 or monotonic() - began > spec.start_timeout_s:
+                elif self._gives_up(name) or monotonic() - began > spec.start_timeout_s:
                     raise ChildError(f"{name} did not start; its log ends with:\n{self.log_tail(name)}")
             if interrupted():
                 raise ChildError("interrupted while the services were starting")
             if waiting:
                 sleep(POLL_S)
+
+    def _gives_up(self, name: str) -> bool:
+        child = self._children[name]
+        return child.quick_deaths > 0 or child.restarts > MOST_RESTARTS_AT_START
 
     def _serves(self, name: str) -> bool:
         child = self._children[name]
@@ -189,6 +195,8 @@ class Children:
 
     def log_tail(self, name: str) -> str:
         """The last lines of a child's log."""
+        if self._children[name].process is None and self._children[name].problem:
+            return self._children[name].problem
         if self._log_directory is None:
             return "(see its output)"
         try:
@@ -237,12 +245,12 @@ class Children:
         code = child.process.wait()
         child.process = None
         if child.wanted:
-            self._plan_restart(child, code)
+            self._plan_restart(child, f"ended with {code}")
 
-    def _plan_restart(self, child: _Child, code: int) -> None:
+    def _plan_restart(self, child: _Child, why: str) -> None:
         if not child.spec.restart:
             child.wanted = False
-            self._failure = f"{child.spec.name} ended with {code}; its log ends with:\n{self.log_tail(child.spec.name)}"
+            self._failure = f"{child.spec.name} {why}; its log ends with:\n{self.log_tail(child.spec.name)}"
             return
         child.quick_deaths = child.quick_deaths + 1 if monotonic() - child.started_at < CRASH_LOOP_S else 0
         pause = 0.0
@@ -260,7 +268,12 @@ class Children:
             child.process, child.spare = spare, None
         else:
             self._end_spare(child)
-            child.process = self._spawn(child.spec)
+            try:
+                child.process = self._spawn(child.spec)
+            except OSError as error:  # out of processes or files, the log's folder is gone: the others must live on
+                child.started_at, child.problem = monotonic(), f"it cannot be started: {error}"
+                self._plan_restart(child, child.problem)
+                return
         child.started_at = monotonic()
         child.spare_at = child.started_at + SPARE_AFTER_S
 
@@ -269,7 +282,8 @@ class Children:
             return
         if child.spare is None or child.spare.poll() is not None:
             self._end_spare(child)
-            child.spare = self._spawn(child.spec, (child.spec.spare_option,))
+            with suppress(OSError):  # without a spare it takes longer, and the next look tries again
+                child.spare = self._spawn(child.spec, (child.spec.spare_option,))
             child.spare_at = monotonic() + SPARE_AFTER_S
 
     @staticmethod

@@ -119,8 +119,7 @@ class Stack:
 
     @property
     def api_url(self) -> str:
-        scheme = "https" if self._settings.enable_https else "http"
-        return f"{scheme}://{self._settings.api_bind}:{self._settings.listen_port}"
+        return self._settings.local_url
 
     def open_foundation(self, interrupted: Callable[[], bool] = lambda: False) -> Settings:
         """Keys, Redis and the local chain, unless they are given. Raises ChildError, StressError."""

@@ -163,6 +163,13 @@ class WebSettings(BaseSettings):
     def listen_port(self) -> int:
         return self.https_port if self.enable_https else self.api_port
 
+    @property
+    def local_url(self) -> str:
+        """Where this machine reaches the web server, without a slash at the end."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.api_bind, self.api_bind)  # noqa: S104
+        host = f"[{host}]" if ":" in host else host
+        return f"{'https' if self.enable_https else 'http'}://{host}:{self.listen_port}"
+
 
 def split_list(value: object) -> object:
     """The items of a text, comma-separated or a JSON array; whatever else is given stays."""

@@ -72,9 +72,7 @@ def service_url(given: str | None) -> str:
         current = json.loads(Path(CURRENT).read_text("utf-8"))
         os.kill(int(current["pid"]), 0)
     except (OSError, ValueError, KeyError):
-        settings = load(os.environ)
-        scheme = "https" if settings.enable_https else "http"
-        return f"{scheme}://{settings.api_bind}:{settings.listen_port}"
+        return load(os.environ).local_url
     return str(current["api_url"])
 
 

@@ -108,6 +108,28 @@ def test_a_child_that_dies_at_once_does_not_start(tmp_path):
         running.start([spec("boom", "sh", "-c", "echo the reason; exit 3", ready=lambda _: False)])
 
 
+def test_a_child_that_keeps_dying_slowly_does_not_start(tmp_path, monkeypatch):
+    monkeypatch.setattr("ops.children.CRASH_LOOP_S", 0.0)
+    with children(tmp_path) as running, pytest.raises(ChildError, match=r"(?s)loop did not start.*the reason"):
+        running.start([spec("loop", "sh", "-c", "echo the reason; exit 3", ready=lambda _: False)])
+
+
+def test_one_that_cannot_be_started_takes_no_other_with_it(tmp_path):
+    """The thread that starts them must not end: their death signal hangs on it."""
+    logs = tmp_path / "logs"
+    with children(tmp_path) as running:
+        running.start([spec("a"), spec("b")])
+        first, other = only_pid(running, "a"), only_pid(running, "b")
+        logs.rename(tmp_path / "away")
+        os.kill(first, signal.SIGKILL)
+        until(lambda: running.restarts()["a"] > 1, "a second try")
+        assert alive(other)
+        assert "cannot be started" in running.log_tail("a")
+        (tmp_path / "away").rename(logs)
+        until(lambda: only_pid(running, "a") not in (None, first), "a new child")
+        assert only_pid(running, "b") == other
+
+
 def test_a_child_that_is_never_ready_is_not_waited_for_forever(tmp_path):
     with children(tmp_path) as running, pytest.raises(ChildError, match="did not start"):
         running.start([spec("slow", ready=lambda _: False, start_timeout_s=0.2)])

@@ -175,6 +175,20 @@ def test_https_needs_its_files_and_takes_its_own_port() -> None:
 
 
 @pytest.mark.parametrize(
+    ("bind", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8080"),
+        ("0.0.0.0", "http://127.0.0.1:8080"),  # noqa: S104
+        ("::", "http://[::1]:8080"),
+        ("::1", "http://[::1]:8080"),
+        ("10.1.2.3", "http://10.1.2.3:8080"),
+    ],
+)
+def test_this_machine_reaches_the_web_server_wherever_it_listens(bind: str, url: str) -> None:
+    assert load({"FRT_API_BIND": bind, "FRT_API_KEYS": KEY_ENTRY}).local_url == url
+
+
+@pytest.mark.parametrize(
     ("name", "good", "bad"),
     [
         ("allowed_networks", "192.168.1.0/24, fd00::/8,10.0.0.1", "192.168.1.5/24"),
