@@ -8,7 +8,9 @@ from typing import Final
 from prometheus_client.core import Metric
 
 from domain.runtime.exposition import Row, counter, gauge, histogram
+from domain.store.counts import OUTCOMES, REPORTED_KINDS, Counts
 from domain.store.overview import Overview
+from domain.thread import ThreadKind
 
 LATENESS_BOUNDS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 CONFIRMATION_BOUNDS_S: Final = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0, 120.0)
@@ -30,15 +32,28 @@ def _counters(overview: Overview) -> Iterable[Metric]:
     yield counter("frt_chains_revived", "Messages that were lost and sent again.", (), [((), counts.revived)])
     yield counter("frt_deliveries_dropped", "Deliveries that ended at their begin.", (), [((), counts.dropped)])
     yield counter("frt_commits_refused", "Commits that came too late.", (), [((), counts.refused)])
-    rows = _split(counts.operations)
-    yield counter("frt_operations", "Operations by kind and verdict.", ("kind", "verdict"), rows)
-    yield gauge("frt_operations_in_flight", "Operations without an outcome yet.", (), [((), counts.in_flight)])
-    yield counter("frt_errors", "Failed operations by error.", ("error",), _rows(counts.errors))
+    yield from _operations(counts)
+    yield counter("frt_errors", "Failed operations by error, without the probes'.", ("error",), _rows(counts.failures))
+    yield counter("frt_probe_refusals", "Errors that probes provoked.", ("error",), _rows(counts.refusals))
     yield counter("frt_waits", "Cycles that submitted nothing.", ("kind", "reason"), _split(counts.waits))
     yield counter("frt_checks", "Checks made.", ("check",), _rows(counts.checks))
     yield counter("frt_faults", "Broken checks.", ("check",), _rows(counts.faults))
     yield counter("frt_outside_actions", "Actions of others that were seen.", ("kind",), _rows(counts.outside))
-    yield gauge("frt_faults_recorded", "Faults that are kept.", (), [((), overview.fault_count)])
+    yield gauge("frt_faults_recorded", "Faults that are kept; 0 when none was found.", (), [((), overview.fault_count)])
+
+
+def _operations(counts: Counts) -> Iterable[Metric]:
+    """Every kind and verdict from the start on: of a series that begins with its first event a rate knows nothing."""
+    kinds = sorted({*REPORTED_KINDS, *(name.partition(".")[0] for name in counts.operations)})
+
+    def rows(event: str) -> list[Row]:
+        return [((kind,), counts.operations_of((kind,), (event,))) for kind in kinds]
+
+    yield counter("frt_operations_submitted", "Operations submitted.", ("kind",), rows("submitted"))
+    yield counter("frt_operations_resent", "The same bytes sent again.", ("kind",), rows("resent"))
+    ended: list[Row] = [((*kind, verdict), count) for verdict in OUTCOMES for kind, count in rows(verdict)]
+    yield counter("frt_operations", "Operations that have ended.", ("kind", "verdict"), ended)
+    yield gauge("frt_operations_in_flight", "Operations without an outcome yet.", (), [((), counts.in_flight)])
 
 
 def _latencies(overview: Overview) -> Iterable[Metric]:
@@ -56,10 +71,7 @@ def _latencies(overview: Overview) -> Iterable[Metric]:
 
 
 def _threads_and_pools(overview: Overview) -> Iterable[Metric]:
-    threads: dict[tuple[str, str], int] = {}
-    for group in overview.groups:
-        labels = (group.kind.value, group.status.value)
-        threads[labels] = threads.get(labels, 0) + group.count
+    threads = {(kind.value, status): count for kind in ThreadKind for status, count in overview.states(kind).items()}
     yield gauge("frt_threads", "Stress threads.", ("kind", "status"), threads.items())
     for name, text in (
         ("outbox", "Entries owed or in flight."),

@@ -97,7 +97,7 @@ class Pulse:
                 lateness_p50_ms=last.lateness_ms(50),
                 lateness_p99_ms=last.lateness_ms(99),
                 confirm_p99_ms=last.confirm_ms(99),
-                errors=sum(last.errors.values()),
+                errors=sum(last.failures.values()),
                 faults=overview.fault_count,
                 revived=last.revived,
                 dropped=last.dropped,

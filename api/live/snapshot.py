@@ -19,7 +19,6 @@ from domain.store.overview import Overview
 LISTED: Final = 50  # names of errors, waits and checks
 SILENT_MS: Final = 10_000  # a supervisor that swept nothing for so long is down; it sweeps twice a second
 STALE_MS: Final = 30_000  # what was asked of the chain longer ago is shown as old
-PROVOKED: Final = "probe."  # the errors that probes are there to bring about
 LATE_MS: Final = 5_000  # a chain due for so long waits for more than its turn
 
 #: One point of the history; ``COLUMNS`` names its places.
@@ -61,8 +60,8 @@ def snapshot(seen: Overview, lately: Counts, observed: Mapping[PoolId, ObservedP
         "lateness_ms": {"p50": lately.lateness_ms(50), "p99": lately.lateness_ms(99)},
         "confirm_ms": {"p50": lately.confirm_ms(50), "p99": lately.confirm_ms(99)},
         "checks": sum(counts.checks.values()) + sum(counts.probes.values()),
-        "errors": _largest({name: count for name, count in counts.errors.items() if not name.startswith(PROVOKED)}),
-        "refusals": sum(count for name, count in counts.errors.items() if name.startswith(PROVOKED)),
+        "errors": _largest(counts.failures),
+        "refusals": sum(counts.refusals.values()),
         "waits": _largest(counts.waits),
         "faults": {"count": seen.fault_count, "by_check": _largest(counts.faults)},
         "outside": sum(counts.outside.values()),

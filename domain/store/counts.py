@@ -14,6 +14,7 @@ REPORTED_KINDS: Final = (*THREAD_KINDS, "share", "refill", "probe")
 OUTCOMES: Final = ("confirmed", "failed_expected", "failed_unexpected", "expired", "recovered")
 LANDED: Final = ("confirmed", "failed_expected", "failed_unexpected", "recovered")
 DROPPED: Final = ("superseded", "busy", "stopped", "epoch")
+PROVOKED: Final = "probe."  # begins the names of errors that probes are there to bring about
 
 Histogram = Mapping[str, Mapping[int, int]]
 
@@ -51,6 +52,16 @@ class Counts:
 
     def operations_of(self, kinds: tuple[str, ...], outcomes: tuple[str, ...]) -> int:
         return sum(self.operations.get(f"{kind}.{outcome}", 0) for kind in kinds for outcome in outcomes)
+
+    @property
+    def failures(self) -> dict[str, int]:
+        """Errors by name, without those that probes provoked."""
+        return {name: count for name, count in self.errors.items() if not name.startswith(PROVOKED)}
+
+    @property
+    def refusals(self) -> dict[str, int]:
+        """What probes provoked, by name."""
+        return {name.removeprefix(PROVOKED): count for name, count in self.errors.items() if name.startswith(PROVOKED)}
 
     @property
     def in_flight(self) -> int:

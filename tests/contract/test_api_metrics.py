@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from api.metrics import METRICS
 from domain.runtime.metrics import ProcessMetrics
+from domain.store.counts import OUTCOMES, REPORTED_KINDS, THREAD_KINDS
 from domain.store.gateway import RedisStore
 from domain.store.histogram import bucket_of
 from domain.thread import ThreadStatus
@@ -69,7 +70,11 @@ def test_the_services_figures_agree_with_the_overview(client: redis.Redis) -> No
         ("operations", "deposit.submitted", 9),
         ("operations", "deposit.confirmed", 5),
         ("operations", "deposit.failed_expected", 3),
+        ("operations", "deposit.resent", 2),
+        ("operations", "setup.submitted", 1),
+        ("operations", "setup.confirmed", 1),
         ("errors", "PoolLiquidityPaused", 3),
+        ("errors", "probe.InvalidArgument", 8),
         ("faults", "I4", 1),
         ("waits", "deposit.no.liquidity", 2),
         ("cycles", "deposit.revived", 4),
@@ -86,9 +91,16 @@ def test_the_services_figures_agree_with_the_overview(client: redis.Redis) -> No
     assert value(found, "frt_chains_revived_total") == 4
     assert value(found, "frt_deliveries_dropped_total") == 6
     assert value(found, "frt_commits_refused_total") == 7
+    assert value(found, "frt_operations_submitted_total", kind="deposit") == 9
+    assert value(found, "frt_operations_resent_total", kind="deposit") == 2
     assert value(found, "frt_operations_total", kind="deposit", verdict="confirmed") == 5
+    assert value(found, "frt_operations_total", kind="setup", verdict="confirmed") == 1
+    ended = [number for (name, _), number in found.items() if name == "frt_operations_total"]
+    assert sum(ended) == 9  # each operation that ended is in one series: their sum has a meaning
     assert value(found, "frt_operations_in_flight") == 1
     assert value(found, "frt_errors_total", error="PoolLiquidityPaused") == 3
+    assert value(found, "frt_probe_refusals_total", error="InvalidArgument") == 8
+    assert len([name for name, _ in found if name == "frt_errors_total"]) == 1
     assert value(found, "frt_waits_total", kind="deposit", reason="no.liquidity") == 2
     assert value(found, "frt_faults_total", check="I4") == value(found, "frt_faults_recorded") == 1
     assert value(found, "frt_threads", kind="deposit", status="running") == 1
@@ -103,6 +115,19 @@ def test_the_services_figures_agree_with_the_overview(client: redis.Redis) -> No
     assert value(found, "frt_confirmation_seconds_count", kind="deposit") == 5
     assert value(found, "frt_confirmation_seconds_sum", kind="deposit") == pytest.approx(5.7, rel=0.03)
     assert value(found, "frt_lateness_seconds_count", kind="deposit") == 2
+
+
+def test_nothing_has_happened_is_said_with_zeros(client: redis.Redis) -> None:
+    """Of a series that begins with its first event no rate is known, and a panel without series shows no zero."""
+    found = scrape(make_api(client))
+    for kind in REPORTED_KINDS:
+        assert value(found, "frt_operations_submitted_total", kind=kind) == 0
+        for verdict in OUTCOMES:
+            assert value(found, "frt_operations_total", kind=kind, verdict=verdict) == 0
+    for kind in THREAD_KINDS:
+        for status in ("created", "running", "stopped", "error"):
+            assert value(found, "frt_threads", kind=kind, status=status) == 0
+    assert value(found, "frt_faults_recorded") == 0
 
 
 def test_the_processs_own_figures_stand_beside_them(client: redis.Redis) -> None:

@@ -289,10 +289,12 @@ def test_the_figures_agree_with_the_threads_own_books_once_all_stands_still(runn
     for record in store.thread_records():
         state, kind = ThreadState.from_text(record.state), record.kind.value
         assert found.sum("frt_operations_total", kind=kind, verdict="confirmed") == state.lifetime.confirmed
-        assert found.sum("frt_operations_total", kind=kind, verdict="submitted") == state.lifetime.submitted
+        assert found.sum("frt_operations_submitted_total", kind=kind) == state.lifetime.submitted
         assert found.sum("frt_cycles_total", kind=kind, event="started") >= state.cycles
     assert found.sum("frt_operations_in_flight") == 0
     assert found.sum("frt_threads", status="stopped") == 3
+    ended = found.sum("frt_operations_total")
+    assert ended == found.sum("frt_operations_submitted_total") > 0
     # No node has died: what they carried out are the cycles that began and the deliveries that were dropped, but for
     # those that the end of Redis cut off, one per slot at most.
     carried_out = sum(
