@@ -57,10 +57,14 @@ def _remembering(begun: Begun, lost: Sequence[Intent]) -> str:
         return begun.state
     newest = max(intent.number for intent in lost)
     if begun.kind.is_thread:
-        own = sum(intent.kind in OWN_KINDS for intent in lost)
         state = ThreadState.from_text(begun.state)
-        state = state.plus(submitted=own).evolved(operation_number=max(state.operation_number, newest))
-        return state.to_text()
+        at_ms = [intent.prepared_at_ms for intent in lost if intent.kind in OWN_KINDS]
+        if at_ms:  # between the first operation and the last lie the intervals that a status tells of
+            state = state.plus(submitted=len(at_ms)).evolved(
+                first_operation_at_ms=state.first_operation_at_ms or min(at_ms),
+                last_operation_at_ms=max(state.last_operation_at_ms, *at_ms),
+            )
+        return state.evolved(operation_number=max(state.operation_number, newest)).to_text()
     doc: dict[str, Any] = json.loads(begun.state or "{}")
     doc["operation_number"] = max(doc.get("operation_number", 0), newest)
     if begun.kind is ChainKind.COMMAND:
@@ -93,9 +97,9 @@ def _complete(
     """What an ordinary cycle does not write: the submissions, the order as it was, when to go on."""
     settled = [doc for doc in map(orjson.loads, draft.journal) if doc["event"] == "settled"]
     if begun.kind.is_thread:
-        burned = _burned(lost, settled)
-        if burned:
-            draft.state = ThreadState.from_text(draft.state).plus(**burned).to_text()
+        state = ThreadState.from_text(draft.state).plus(**_burned(lost, settled))
+        # How long the outage lasted is no operation's duration.
+        draft.state = state.evolved(last_confirm_ms=ThreadState.from_text(begun.state).last_confirm_ms).to_text()
     if begun.kind is ChainKind.SHARE:
         _take_from_outbox(runtime, draft, begun, lost)
     fresh = [line for line in draft.journal if not _is_known(orjson.loads(line), known)]
