@@ -103,24 +103,19 @@ def test_what_redis_lost_is_booked_once_and_the_books_close(world, seed, lost):
     assert not world.runtime.store.faults()
 
 
-def test_what_a_session_lost_from_its_beginning_on_leaves_its_times_right(world):
+def test_an_outage_is_no_operations_duration(world):
     threads = new_threads(world)
-    for thread in threads:
-        world.until(lambda thread=thread: state(world, thread).session_slot, f"the session of {thread}")
+    play(world, threads, 6)
     world.remember("a")
     known = {thread: state(world, thread) for thread in threads}
     play(world, threads, 14)
     world.roll_back("a")
     world.recover()
     after = {thread: state(world, thread) for thread in threads}
-    several = [each for each in after.values() if each.session.submitted > 1 and each.session.recovered]
-    assert several
-    for each in several:
-        assert each.session_started_at_ms <= each.first_operation_at_ms <= each.last_operation_at_ms
-    now_ms = world.runtime.store.now_ms()
+    assert any(each.session.recovered for each in after.values())
     for thread, each in after.items():
-        assert each.last_operation_at_ms <= now_ms
-        assert each.last_confirm_ms == known[thread].last_confirm_ms, "the outage is no operation's duration"
+        assert each.session_started_at_ms <= each.first_operation_at_ms <= each.last_operation_at_ms
+        assert each.last_confirm_ms == known[thread].last_confirm_ms
 
 
 def in_the_lost_time(world: RollbackWorld, what: str, threads: list[str]) -> None:
