@@ -78,7 +78,8 @@ def _error(note: ErrorNote) -> dict[str, Any]:
 
 def health_monitoring(facts: Facts) -> dict[str, Any]:
     """MON-83..90."""
-    state = facts.state
+    state, running = facts.state, facts.status is ThreadStatus.RUNNING
+    waiting = state.waiting if running else ""  # who does not run waits for nothing
     behind = _behind(facts)
     resources = {
         "sol_sufficient": _sol_sufficient(facts),
@@ -94,9 +95,10 @@ def health_monitoring(facts: Facts) -> dict[str, Any]:
             "last_successful_operation": timestamp(state.last_success_at_ms),
             "time_since_last_success_seconds": None if since_ms is None else max(0, since_ms) // 1000,
         },
-        "resource_status": {**resources, "next_scheduled_operation": timestamp(facts.due_ms)},
-        "waiting": state.waiting or None,
-        "waiting_since": timestamp(state.waiting_since_ms) if state.waiting else None,
+        # A stopped thread's chain may still have to settle, which is no operation.
+        "resource_status": {**resources, "next_scheduled_operation": timestamp(facts.due_ms) if running else None},
+        "waiting": waiting or None,
+        "waiting_since": timestamp(state.waiting_since_ms) if waiting else None,
     }
 
 

@@ -356,6 +356,18 @@ def test_cycles_behind_schedule_are_counted_for_running_threads() -> None:
     assert stopped["performance_indicators"]["operations_behind_schedule"] == 0
 
 
+def test_a_thread_that_does_not_run_has_nothing_scheduled_and_waits_for_nothing() -> None:
+    """Its chain may still settle, and its last wait is over."""
+    changes = {"waiting": "paused", "waiting_since_ms": AT_MS}
+    running, stopped = (
+        healthy(ThreadKind.DEPOSIT, status=status, **changes) for status in (ThreadStatus.RUNNING, ThreadStatus.STOPPED)
+    )
+    assert (running["waiting"], running["waiting_since"]) == ("paused", "2025-01-15T10:30:45Z")
+    assert (stopped["waiting"], stopped["waiting_since"]) == (None, None)
+    assert running["resource_status"]["next_scheduled_operation"] is not None
+    assert stopped["resource_status"]["next_scheduled_operation"] is None
+
+
 def test_resources_nobody_has_read_are_unknown() -> None:
     shown = healthy(ThreadKind.SWAP, balances_at_ms=0)
     known = ("sol_sufficient", "tokens_sufficient", "lp_tokens_sufficient")
