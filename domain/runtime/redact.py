@@ -34,6 +34,8 @@ _USERINFO: Final = re.compile(r"(?<=://)[^\s/'\"]+(?=@)")
 _QUERY: Final = re.compile(r"(https?|wss?)(://[^\s?'\"]+)\?[^\s'\"]+")
 _KEY_BYTES: Final = re.compile(r"\[(?:\s*\d{1,3}\s*,){31,}\s*\d{1,3}\s*\]")  # a solana-keygen file
 _LONG_SEGMENT: Final = re.compile(r"^[A-Za-z0-9_-]{16,}$")  # RPC providers put their keys into the path
+_WEB_PATH: Final = re.compile(r"((?:https?|wss?)://[^\s/?'\"]+)(/[^\s?'\"]*)")
+_KEY_IN_PATH: Final = re.compile(r"(?<=/)[A-Za-z0-9_-]{16,}")
 
 
 def redact_url(url: str) -> str:
@@ -56,8 +58,9 @@ def redact_url(url: str) -> str:
 
 
 def redact_text(text: str) -> str:
-    """The text with URL credentials, URL queries and key files' bytes taken out."""
+    """The text with URL credentials, key-like URL path segments, URL queries and key files' bytes taken out."""
     text = _USERINFO.sub(HIDDEN, text)
+    text = _WEB_PATH.sub(lambda found: found[1] + _KEY_IN_PATH.sub(HIDDEN, found[2]), text)
     text = _QUERY.sub(rf"\1\2?{HIDDEN}", text)
     return _KEY_BYTES.sub(HIDDEN, text)
 

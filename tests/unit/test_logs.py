@@ -101,10 +101,12 @@ def test_no_secret_leaves_in_any_shape(log_format: str) -> None:
         numbers=list(range(100, 164)),
     )
     logging.getLogger("library").warning("at %s", "https://a:hunter2@b/", extra={"password": "hunter2"})
+    logging.getLogger("library").warning("no answer (https://x.example/v2/hunter2hunter2hunter2): refused")
     shown = stream.getvalue()
     assert "hunter2" not in shown
     assert "101" not in shown
     assert "redis://***@h/0" in shown
+    assert "no answer (https://x.example/v2/***): refused" in shown
 
 
 @pytest.mark.parametrize(
