@@ -21,10 +21,12 @@ SILENT_MS: Final = 10_000  # a supervisor that swept nothing for so long is down
 STALE_MS: Final = 30_000  # what was asked of the chain longer ago is shown as old
 LATE_MS: Final = 5_000  # a chain due for so long waits for more than its turn
 
+RATES: Final = (*REPORTED_KINDS, "transactions", "cycles")
+
 #: One point of the history; ``COLUMNS`` names its places.
 COLUMNS: Final = (
     "at_ms",
-    *(f"{kind}_per_s" for kind in REPORTED_KINDS),
+    *(f"{name}_per_s" for name in RATES),
     "lateness_p50_ms",
     "lateness_p99_ms",
     "confirm_p50_ms",
@@ -129,7 +131,7 @@ def notices(seen: Overview) -> list[str]:
 
 def point(shown: Document) -> list[Any]:
     """One row of the history, as COLUMNS names it."""
-    rates = [shown["rates"][kind] for kind in REPORTED_KINDS]
+    rates = [shown["rates"][name] for name in RATES]
     delays = [shown[name][part] for name in ("lateness_ms", "confirm_ms") for part in ("p50", "p99")]
     return [shown["at_ms"], *rates, *delays, *(shown["threads"][state] for state in COLUMNS[-4:])]
 

@@ -12,7 +12,7 @@ from api.ports import Store
 from domain.runtime.clock import Clock
 from domain.state import Order
 from domain.store.records import ChainRecord, config_from_text
-from domain.thread import ThreadConfig
+from domain.thread import ThreadConfig, ThreadStatus
 
 FRESH_S: Final = 2.0
 MAX_ROWS: Final = 200
@@ -85,10 +85,10 @@ def _row(record: ChainRecord, config: ThreadConfig) -> Row:
         "status": record.status.value,
         "order": order.kind.value if order else "",
         "ready": record.ready,
-        "confirmed": session.get("confirmed", 0),
+        "confirmed": session.get("confirmed", 0) + session.get("recovered", 0),
         "failed": sum(session.get(name, 0) for name in ("failed_expected", "failed_unexpected", "expired")),
         "unexpected": session.get("failed_unexpected", 0),
-        "waiting": state.get("waiting", ""),
+        "waiting": state.get("waiting", "") if record.status is ThreadStatus.RUNNING else "",
         "last_error": errors[-1]["error"] if errors else "",
         "sol": state.get("balances", {}).get("sol"),  # lamports as text
         "last_ms": state.get("last_operation_at_ms", 0),

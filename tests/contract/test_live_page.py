@@ -216,7 +216,12 @@ def fleet_fixture(api: Api) -> Api:
     note = {"error": "PoolSwapsPaused"} | dict.fromkeys(
         ("message", "category", "operation_type", "attempted_amount", "available_balance", "recovery_action"), ""
     )
-    state = {"session": {"confirmed": "3"}, "balances": {"sol": "900"}, "errors": [{"at_ms": 1, **note}]}
+    state = {
+        "session": {"confirmed": "2", "recovered": "1"},
+        "waiting": "over",
+        "balances": {"sol": "900"},
+        "errors": [{"at_ms": 1, **note}],
+    }
     committed(api.store, going_on(begun, state=json.dumps(state), status=ThreadStatus.ERROR))
     return api
 
@@ -230,6 +235,8 @@ def test_the_table_shows_each_thread_as_it_stands(fleet: Api) -> None:
     wanted |= {"sol": "5000000000", "waiting": "stale", "last_ms": 77, "ready": True, "order": ""}
     assert {name: row[name] for name in wanted} == wanted
     assert page["rows"][3]["last_error"] == "PoolSwapsPaused"
+    assert page["rows"][3]["waiting"] == "", "who does not run waits for nothing"
+    assert page["rows"][3]["confirmed"] == 3
     assert page["rows"][1]["sol"] is None, "unknown is not zero"
     assert "sealed" not in json.dumps(page)
 

@@ -89,9 +89,8 @@ def row_button(thread_id: str, method: str) -> str:
 
 
 def find(page: Page, thread_id: str) -> None:
-    """Filter the table down to one thread, as a person would: by typing its name."""
-    page.run("document.querySelector('#filters [name=q]').focus()")
-    page.run("document.querySelector('#filters [name=q]').select()")
+    """Filter the table down to one thread, as a person would: with the key for it, by typing its name."""
+    page.press("/", 191, "/")
     page.write(thread_id)
     page.until(f"document.querySelector('#threads-rows tr')?.dataset.id === '{thread_id}'", f"{thread_id} in the table")
 
@@ -186,6 +185,23 @@ def test_a_thread_is_stopped_started_and_emptied(page: Page, live: LiveStack) ->
     assert int(session.get("empties", 0)) + int(session.get("empties_failed", 0)) == 1
 
 
+def test_all_about_a_thread_is_shown_and_follows_the_run(page: Page, live: LiveStack) -> None:
+    thread_id = live.threads[0]
+    find(page, thread_id)
+    page.click(f"document.querySelector('#threads-rows tr[data-id={thread_id}] .link')")
+    shown = "document.getElementById('thread').innerText"
+    page.until(f"{shown}.includes('operational status')", "its status")
+    page.until(f"{shown}.includes('swap direction')", "what its kind has")
+    assert text(page, "#h-thread").startswith(f"{thread_id} · running · ")
+    number = "Number([...document.querySelectorAll('#thread dt')].find(e => e.innerText === 'total attempts')"
+    number += ".nextElementSibling.innerText.replaceAll(',', ''))"
+    before = page.run(number)
+    page.until(f"{number} > {before}", "newer figures")
+    page.press("Escape", 27)
+    page.until("!document.getElementById('thread').open", "its end")
+    assert page.run("document.activeElement.className") == "link", "the keyboard is where it was"
+
+
 def test_the_service_is_paused_and_resumed(page: Page, live: LiveStack) -> None:
     store = live.runtime.store
     press(page, "document.getElementById('pause')")
@@ -237,8 +253,11 @@ def test_it_says_that_the_connection_is_lost_and_comes_back(page: Page, live: Li
     os.kill(before, signal.SIGKILL)
     page.until("document.getElementById('connection').className === 'lost'", "the lost connection")
     assert "connection lost, retrying" in text(page, "#connection-text")
+    assert "No connection to the server: everything below is as it was at" in text(page, "#notices")
+    assert page.run("document.title").startswith("no connection")
     page.until("document.getElementById('connection').className === 'live'", "the connection")
     page.until("!document.body.classList.contains('stale')", "fresh figures")
+    page.until("!document.getElementById('notices').innerText.includes('No connection')", "the end of the notice")
     page.settle()
     page.problems[:] = [each for each in page.problems if "ERR_" not in each]  # of the requests that found nobody
 

@@ -27,6 +27,8 @@ needs_browser = pytest.mark.skipif(chromium() is None, reason="needs Chromium")
 FULL, READER = "full-secret-of-a-test-0001", "read-secret-of-a-test-0002"
 STATES = (ThreadStatus.CREATED, ThreadStatus.STOPPED, ThreadStatus.ERROR)
 MANY = 1_000
+FIRST_PAINT_MS = 1_000
+BIG = 2**60 + 1  # beyond what a script's numbers hold
 
 
 @pytest.fixture(scope="module", name="redis_url")
@@ -122,7 +124,8 @@ def test_a_thousand_threads_are_paged_through(
     store.put_pool(sample_pool())
     kinds = (ThreadKind.DEPOSIT, ThreadKind.WITHDRAWAL)
     for number in range(MANY):
-        config = thread_config(f"{kinds[number % 2].value}_{number + 1}", index=number)
+        name = f"{kinds[number % 2].value}_{number + 1}"
+        config = thread_config(name, index=number, initial_amount=BIG if number == 0 else 1)
         store.create_thread(config, "v1:sealed", ready=True, status=STATES[number % 3])
     with api_process(tmp_path, redis_url) as server:
         page = chrome.page()
@@ -138,6 +141,14 @@ def test_a_thousand_threads_are_paged_through(
         page.until("document.getElementById('page-text').innerText === '301 to 333 of 333'", "the last of them")
         assert page.run("document.querySelectorAll('#threads-rows tr').length") == 33
         assert page.run("document.getElementById('verdict').innerText") == "fail"
+        assert page.run("performance.getEntriesByName('first-contentful-paint')[0].startTime") < FIRST_PAINT_MS
+        page.run("document.querySelector('#filters').reset()")
+        page.click("document.getElementById('page-first')")
+        page.until("document.querySelector('#threads-rows tr').dataset.id === 'deposit_1'", "the first thread")
+        page.click("document.querySelector('#threads-rows .link')")
+        page.until(f"document.getElementById('thread').innerText.includes('{BIG:,}')", "its exact amount")
+        page.press("Escape", 27)
+        page.until("!document.getElementById('thread').open", "the end of its details")
         page.settle()
         assert page.problems == []
         page.close()

@@ -1,9 +1,11 @@
 // Line charts over the last ten minutes: uPlot on a canvas, with a legend of ours that shows the value under the pointer.
 
-import { element, NONE, put, short } from "./format.js";
+import { clock, element, NONE, put, short } from "./format.js";
 
 const SPAN_S = 600;
 const SHORTEST_S = 60;
+const GAP_MS = 10000; // nobody looked for so long: no line is drawn over it
+const FILL = "1f"; // how much of a line's colour the area under it has
 
 const root = document.documentElement;
 let styles = getComputedStyle(root);
@@ -30,8 +32,8 @@ const times = [
 
 // What the pointer's or the newest value reads like, series by series.
 export class Chart {
-  // lines: [{ name, colour, scale?, show: value -> text }]; fromZero: the axis begins at 0
-  constructor(id, title, lines, { fromZero = true, text = short } = {}) {
+  // lines: [{ name, colour, scale?, show: value -> text }]; fromZero: the axis begins at 0; area: filled below the lines
+  constructor(id, title, lines, { fromZero = true, text = short, ticks = short, area = false } = {}) {
     this.title = title;
     this.lines = lines;
     this.text = text;
@@ -39,6 +41,7 @@ export class Chart {
     this.plot = document.getElementById(id);
     this.plot.setAttribute("role", "img");
     this.legend = this.plot.nextElementSibling;
+    this.time = this.plot.previousElementSibling.querySelector("time");
     this.values = lines.map((line) => {
       const key = element("i");
       key.style.background = `var(${line.colour})`;
@@ -55,12 +58,12 @@ export class Chart {
           const room = (high - low) * 0.1 || Math.abs(high) * 0.01 || 1;
           return [low - room, high + room];
         };
-    const spine = (scale, side) => axis(scale, side, { size: 56, values: (_, ticks) => ticks.map(short) });
+    const spine = (scale, side) => axis(scale, side, { size: 56, values: (_, found) => found.map(ticks) });
     this.u = new uPlot({
       ...this.size(),
       pxAlign: 0,
       legend: { show: false },
-      cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
+      cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 }, sync: { key: "time", scales: ["x", null] } },
       scales: { x: { range: (_, low, high) => window_(low, high) }, left: { range }, right: { range } },
       axes: [
         axis("x", 2, { values: times, size: 28, space: 70 }),
@@ -74,6 +77,7 @@ export class Chart {
           scale: line.scale ?? "left",
           stroke: () => colour(line.colour),
           width: 1.8,
+          ...(area ? { fill: () => `${colour(line.colour)}${FILL}` } : {}),
           points: { show: (_, __, first, last) => last - first < 2 },
         })),
       ],
@@ -89,22 +93,23 @@ export class Chart {
 
   // rows: [at_ms, a value or null per line]
   set(rows) {
-    this.rows = rows;
+    this.rows = rows.flatMap((row, n) => (n && row[0] - rows[n - 1][0] > GAP_MS ? [[row[0] - 1], row] : [row]));
     this.draw();
   }
 
   draw() {
     const columns = [this.rows.map((row) => row[0] / 1000)];
-    this.lines.forEach((_, n) => columns.push(this.rows.map((row) => row[n + 1])));
+    this.lines.forEach((_, n) => columns.push(this.rows.map((row) => row[n + 1] ?? null)));
     this.empty.hidden = columns.slice(1).some((column) => column.some((value) => value != null));
     this.u.setData(columns);
     this.describe();
   }
 
   describe() {
-    const at = this.u?.cursor.idx ?? this.rows.length - 1;
-    const row = this.rows[at];
-    const texts = this.lines.map((line, n) => (row?.[n + 1] == null ? NONE : (line.show ?? this.text)(row[n + 1])));
+    const under = this.u?.cursor.idx;
+    const row = this.rows[under ?? this.rows.length - 1];
+    put(this.time, under != null && row ? `at ${clock(row[0])}` : "");
+    const texts = this.lines.map((line, n) => (row?.[n + 1] == null ? NONE : (line.show ?? this.text)(row[n + 1], row)));
     this.values.forEach((value, n) => put(value, texts[n]));
     const label = `${this.title}: ${this.lines.map((line, n) => `${line.name} ${texts[n]}`).join(", ")}`;
     if (this.plot.getAttribute("aria-label") !== label) this.plot.setAttribute("aria-label", label);

@@ -11,6 +11,9 @@ export const rate = (value) => (value == null ? NONE : TENTH.format(value));
 export const short = (value) => (value == null ? NONE : Math.abs(value) < 10000 ? String(+value.toPrecision(6)) : SHORT.format(value));
 export const milliseconds = (value) => (value == null ? NONE : `${WHOLE.format(value)} ms`);
 
+// Of an axis: 500 ms, 1.5 s.
+export const duration = (value) => (Math.abs(value) < 1000 ? `${short(value)} ms` : `${short(value / 1000)} s`);
+
 // Decimal text of base units as whole tokens, exact: 1234567 with 3 decimals is 1,234.567.
 export function amount(text, decimals) {
   if (text == null) return NONE;
@@ -25,7 +28,7 @@ export function amount(text, decimals) {
 export function amountTo(text, decimals, places) {
   const full = amount(text, decimals);
   const point = full.indexOf(".");
-  return point < 0 ? full : full.slice(0, point + 1 + places).replace(/\.?0+$/, "");
+  return point < 0 ? full : full.slice(0, places ? point + 1 + places : point).replace(/\.0*$|(\.\d*?)0+$/, "$1");
 }
 
 export const sol = (lamports, places) => (lamports == null ? NONE : `${amountTo(lamports, 9, places)} SOL`);

@@ -3,8 +3,8 @@
 import { Chart, repaint } from "./charts.js";
 import { can, confirmed, offer, send } from "./commands.js";
 import { Faults } from "./faults.js";
-import { amountTo, clock, milliseconds, put, rate } from "./format.js";
-import { makeStates, Pools, showHead, showStates, showTables, showTiles, STATES, stateColour, STOP_ALL } from "./panels.js";
+import { amountTo, clock, duration, milliseconds, put, rate } from "./format.js";
+import { makeStates, Pools, showHead, showLost, showSparks, showStates, showTables, showTiles, STATES, stateColour, STOP_ALL } from "./panels.js";
 import { askKey, read, storedKey } from "./remote.js";
 import { listen } from "./stream.js";
 import { Threads } from "./threads.js";
@@ -14,12 +14,13 @@ const KINDS = [["deposit", "--k0"], ["withdrawal", "--k1"], ["swap", "--k2"], ["
 const PERCENTILES = [{ name: "p50", colour: "--k0" }, { name: "p99", colour: "--k4" }];
 
 const operations = new Chart("chart-operations", "Confirmed operations per second", KINDS.map(([name, colour]) => ({ name, colour })), { text: rate });
-const lateness = new Chart("chart-lateness", "Lateness of cycles", PERCENTILES, { text: milliseconds });
-const confirm = new Chart("chart-confirm", "Time to confirmation", PERCENTILES, { text: milliseconds });
-const states = new Chart("chart-threads", "Threads by state", STATES.map((name) => ({ name, colour: stateColour(name) })));
-const exact = (n) => () => { const row = poolTexts.at(reserves.u.cursor.idx ?? -1); return row ? amountTo(row[n + 1], pools.decimals(pools.chosen)[n], 6) : ""; };
+const lateness = new Chart("chart-lateness", "Lateness of cycles", PERCENTILES, { text: milliseconds, ticks: duration });
+const confirm = new Chart("chart-confirm", "Time to confirmation", PERCENTILES, { text: milliseconds, ticks: duration });
+const states = new Chart("chart-threads", "Threads by state", STATES.map((name) => ({ name, colour: stateColour(name) })), { area: true });
+// The rows of a pool carry the exact amounts as text, behind what is drawn.
+const exact = (n) => (_, row) => amountTo(row[3][n + 1], pools.decimals(pools.chosen)[n], 6);
 const reserves = new Chart("chart-reserves", "Reserves", [{ name: "token A", colour: "--k0", show: exact(0) }, { name: "token B", colour: "--k1", scale: "right", show: exact(1) }], { fromZero: false });
-const surplus = new Chart("chart-surplus", "Value invariant G", [{ name: "G", colour: "--k3", show: () => { const row = poolTexts.at(surplus.u.cursor.idx ?? -1); return row ? BigInt(row[3]).toLocaleString("en") : ""; } }], { fromZero: false });
+const surplus = new Chart("chart-surplus", "Value invariant G", [{ name: "G", colour: "--k3", show: (_, row) => BigInt(row[2][3]).toLocaleString("en") }], { fromZero: false, area: true });
 
 const faults = new Faults();
 const threads = new Threads();
@@ -39,12 +40,18 @@ function drawAll() {
   lateness.set(pick("lateness_p50_ms", "lateness_p99_ms"));
   confirm.set(pick("confirm_p50_ms", "confirm_p99_ms"));
   states.set(pick(...STATES));
+  showSparks({
+    transactions: pick("transactions_per_s"),
+    cycles: pick("cycles_per_s"),
+    lateness: pick("lateness_p99_ms"),
+    confirm: pick("confirm_p50_ms"),
+  });
 }
 
 function drawPool() {
   const [a, b] = pools.decimals(pools.chosen);
-  reserves.set(poolTexts.map((row) => [row[0], Number(row[1]) / 10 ** a, Number(row[2]) / 10 ** b]));
-  surplus.set(poolTexts.map((row) => [row[0], Number(row[3])]));
+  reserves.set(poolTexts.map((row) => [row[0], Number(row[1]) / 10 ** a, Number(row[2]) / 10 ** b, row]));
+  surplus.set(poolTexts.map((row) => [row[0], Number(row[3]), row]));
 }
 
 async function showPool(id) {
@@ -117,6 +124,7 @@ function append(shown) {
 function tell(state, text) {
   document.body.classList.toggle("stale", state !== "live" && last !== null);
   threads.live = state === "live" && !first;
+  if (state === "lost" && last) showLost(last);
   $("connection").className = state;
   put($("connection-text"), text);
 }
@@ -134,6 +142,12 @@ $("pause").addEventListener("click", async () => {
   }
 });
 $("resume").addEventListener("click", () => send("resume", {}, "Resuming the service", $("resume")));
+
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || /^(input|select|textarea)$/i.test(event.target.tagName) || document.querySelector("dialog[open]")) return;
+  event.preventDefault();
+  threads.find();
+});
 
 const THEMES = { auto: ["Auto", "as the system"], dark: ["Dark", "dark"], light: ["Light", "light"] };
 const NEXT = { auto: "dark", dark: "light", light: "auto" };

@@ -6,6 +6,7 @@ const $ = (id) => document.getElementById(id);
 export const STATES = ["running", "created", "stopped", "error"];
 const STATE_COLOURS = { running: "--good", created: "--k0", stopped: "--dim", error: "--bad" };
 const OUTCOMES = ["submitted", "confirmed", "failed_expected", "failed_unexpected", "expired", "recovered"];
+const SVG = "http://www.w3.org/2000/svg";
 const WORDS = { pass: "pass so far", fail: "fail", idle: "no load yet" };
 
 export const START_ALL = "start_threads";
@@ -13,15 +14,41 @@ export const STOP_ALL = "stop_all_pool_threads";
 
 const fields = Object.fromEntries(Array.from(document.querySelectorAll("[data-field]"), (node) => [node.dataset.field, node]));
 
-function tile(name, text, bad = false) {
+// mood: "good" or "bad" where the figure says so by itself
+function tile(name, text, mood = "") {
   put(fields[name], text);
-  fields[name].classList.toggle("bad", bad);
+  fields[name].parentNode.className = mood;
+}
+
+const zero = (value) => (value ? "bad" : "good");
+
+// The last minutes of a figure behind it: rows of [at_ms, value or null].
+export function showSparks(rows) {
+  for (const [name, points] of Object.entries(rows)) {
+    const known = points.filter(([, value]) => value != null);
+    const most = Math.max(...known.map(([, value]) => value), 0) || 1;
+    const from = known[0]?.[0] ?? 0;
+    const length = (known.at(-1)?.[0] ?? 0) - from || 1;
+    const places = known.map(([at, value]) => `${((100 * (at - from)) / length).toFixed(1)},${(29 - (27 * value) / most).toFixed(1)}`);
+    spark(name).setAttribute("points", places.length > 1 ? places.join(" ") : "");
+  }
+}
+
+function spark(name) {
+  const tile = fields[name].parentNode;
+  const found = tile.querySelector("polyline");
+  if (found) return found;
+  const svg = document.createElementNS(SVG, "svg");
+  for (const [key, value] of Object.entries({ class: "spark", viewBox: "0 0 100 30", preserveAspectRatio: "none", "aria-hidden": "true" })) svg.setAttribute(key, value);
+  tile.append(svg);
+  return svg.appendChild(document.createElementNS(SVG, "polyline"));
 }
 
 export function showHead(shown) {
   const { state } = shown.verdict;
   put($("verdict"), WORDS[state]);
   $("verdict").className = state;
+  $("hero").className = `notices ${state}`;
   document.title = `${state === "fail" ? "FAIL" : state} · Stress test, live`;
   const started = Number(shown.run.started_at_ms ?? 0);
   const facts = [
@@ -35,7 +62,18 @@ export function showHead(shown) {
 
 function showNotices(shown) {
   const lines = [...shown.verdict.reasons.map((text) => ["bad", text]), ...shown.notices.map((text) => ["warn", text])];
-  if (!lines.length) lines.push(["calm", "Nothing needs attention"]);
+  if (!lines.length) lines.push(["calm", shown.verdict.state === "idle" ? "Nothing has been submitted yet: create threads and start them" : "Nothing needs attention"]);
+  listNotices(lines);
+}
+
+// The server is gone: what is on the page is of an earlier moment, and the verdict no longer a promise.
+export function showLost(last) {
+  $("hero").className = "notices lost";
+  document.title = "no connection · Stress test, live";
+  listNotices([["bad", `No connection to the server: everything below is as it was at ${clock(last.at_ms)}`]]);
+}
+
+function listNotices(lines) {
   const list = $("notices");
   while (list.children.length > lines.length) list.lastChild.remove();
   lines.forEach(([kind, text], n) => {
@@ -48,16 +86,18 @@ function showNotices(shown) {
 export function showTiles(shown) {
   const sum = (name) => Object.values(shown.operations).reduce((total, kind) => total + kind[name], 0);
   const unexpected = sum("failed_unexpected");
-  tile("faults", count(shown.faults.count), shown.faults.count > 0);
-  tile("unexpected", count(unexpected), unexpected > 0);
-  tile("thread_errors", count(shown.threads.error), shown.threads.error > 0);
+  tile("faults", count(shown.faults.count), zero(shown.faults.count));
+  tile("unexpected", count(unexpected), zero(unexpected));
+  tile("thread_errors", count(shown.threads.error), zero(shown.threads.error));
   tile("confirmed", count(sum("confirmed")));
   tile("checks", count(shown.checks));
+  tile("in_flight", count(shown.in_flight));
   tile("transactions", rate(shown.rates.transactions));
   tile("cycles", rate(shown.rates.cycles));
   tile("lateness", milliseconds(shown.lateness_ms.p99));
   tile("confirm", milliseconds(shown.confirm_ms.p50));
-  tile("core", sol(shown.core.lamports, 2));
+  tile("revived", count(shown.revived));
+  tile("core", sol(shown.core.lamports, shown.core.lamports?.length > 13 ? 0 : 2)); // in whole SOL from 10,000 on
 }
 
 export function showStates(threads) {
@@ -76,7 +116,7 @@ export function showStates(threads) {
 // The bars and the legend's buttons, once; `choose` filters the table of threads.
 export function makeStates(choose) {
   for (const name of STATES) {
-    const bar = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+    const bar = document.createElementNS(SVG, "rect");
     bar.setAttribute("height", 10);
     bar.style.fill = `var(${STATE_COLOURS[name]})`;
     $("states").append(bar);
@@ -100,26 +140,31 @@ export function showTables(shown) {
     $(name).parentNode.hidden = !shown[name].length;
   }
   fillRows($("delivery"), delivery(shown), []);
+  fillRows($("resources"), resources(shown), []);
 }
 
 function delivery(shown) {
-  const old = shown.core.asked_ms ? `, read ${span(shown.at_ms - shown.core.asked_ms)} ago` : "";
   return [
     ["Chains alive", count(shown.chains.live)],
     ["Earliest chain due for", milliseconds(shown.chains.overdue_ms)],
     ["Chains revived", count(shown.revived)],
     ["Deliveries dropped", count(shown.dropped)],
     ["Commits refused", count(shown.refused)],
-    ["Operations in flight", count(shown.in_flight)],
     ...Object.entries(shown.queues).map(([name, depth]) => [`Messages in the queue ${name}`, count(depth)]),
-    ["Journal entries not yet spilled", count(shown.journal)],
-    ["Entries owed in outboxes", count(shown.outbox)],
     ["Commands open", count(shown.commands.open)],
+    ["Epoch", count(shown.epoch)],
+  ];
+}
+
+function resources(shown) {
+  return [
+    ["Core wallet", `${amount(shown.core.lamports, 9)} SOL`],
+    ["Read", shown.core.asked_ms ? `${span(shown.at_ms - shown.core.asked_ms)} ago` : NONE],
+    ["Reserved of it", `${amount(shown.core.reserved, 9)} SOL`],
+    ["Entries owed in outboxes", count(shown.outbox)],
+    ["Journal entries not yet spilled", count(shown.journal)],
     ["Refusals that probes provoked", count(shown.refusals)],
     ["Actions from outside", count(shown.outside)],
-    ["Core wallet", `${amount(shown.core.lamports, 9)} SOL${old}`],
-    ["Reserved of it", `${amount(shown.core.reserved, 9)} SOL`],
-    ["Epoch", count(shown.epoch)],
     ...shown.endpoints.map((one) => [one.endpoint, one.ok ? milliseconds(one.latency_ms) : "no answer"]),
   ];
 }

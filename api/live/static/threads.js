@@ -1,6 +1,7 @@
 // The table of threads: the server filters, sorts and cuts it, so that a thousand cost no more than fifty.
 
 import { can, confirmed, send } from "./commands.js";
+import { open } from "./details.js";
 import { clock, count, element, NONE, put, shortId, sol } from "./format.js";
 import { read } from "./remote.js";
 
@@ -88,6 +89,13 @@ export class Threads {
     select.value = list.some((pool) => pool.id === before) ? before : "";
   }
 
+  // Where a name is typed.
+  find() {
+    const input = this.form.elements.q;
+    input.focus();
+    input.select();
+  }
+
   choose(status) {
     this.form.elements.status.value = status;
     this.from(0);
@@ -136,6 +144,9 @@ export class Threads {
   row(body) {
     const row = body.insertRow();
     for (const [, , kind] of COLUMNS.slice(0, -1)) row.insertCell().className = kind ?? "";
+    const name = element("button", { type: "button", class: "link" });
+    name.addEventListener("click", () => open(row.dataset.id));
+    row.cells[0].append(name);
     row.cells[4].append(element("span", { class: "state" }));
     const cell = row.insertCell();
     cell.className = "buttons";
@@ -152,21 +163,23 @@ export class Threads {
     row.dataset.id = thread.id;
     const why = thread.waiting || thread.last_error;
     const texts = [
-      thread.id, thread.kind, shortId(thread.pool), thread.side.replaceAll("_", " "), null, count(thread.confirmed),
+      null, thread.kind, shortId(thread.pool), thread.side.replaceAll("_", " "), null, count(thread.confirmed),
       count(thread.failed), why ? why.replaceAll("_", " ") : NONE, sol(thread.sol, 4), thread.last_ms ? clock(thread.last_ms) : NONE,
     ];
     texts.forEach((text, column) => { if (text != null) put(row.cells[column], text); });
-    row.cells[0].title = thread.wallet;
+    const name = row.cells[0].firstChild;
+    put(name, thread.id);
+    name.title = `All about ${thread.id}, wallet ${thread.wallet}`;
     row.cells[2].title = thread.pool;
     row.cells[6].classList.toggle("bad", thread.unexpected > 0);
     const state = row.cells[4].firstChild;
     put(state, thread.order && thread.order !== "start" ? `${thread.status}, ${thread.order}` : thread.status);
     state.className = `state ${thread.status}`;
-    const open = thread.ready && !thread.order && !this.busy.has(thread.id);
+    const idle = thread.ready && !thread.order && !this.busy.has(thread.id);
     const allowed = { start_thread: thread.status !== "running", stop_thread: thread.status === "running", empty_thread: thread.status !== "error" };
     for (const button of row.lastChild.children) {
       button.hidden = !can(button.dataset.method);
-      button.disabled = !open || !allowed[button.dataset.method];
+      button.disabled = !idle || !allowed[button.dataset.method];
       const label = `${button.textContent} ${thread.id}`;
       if (button.getAttribute("aria-label") !== label) button.setAttribute("aria-label", label);
     }
