@@ -5,6 +5,7 @@ Of all processes of one machine the one that holds the machine's lease also look
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import ip_address
 from socket import gethostname
@@ -16,6 +17,7 @@ from uuid import uuid4
 import psutil
 import structlog
 from prometheus_client import start_http_server
+from prometheus_client.core import Metric
 
 from domain.runtime.exposition import registry_of
 from domain.runtime.machine import MachineSample, busy_shares, families, machine_id, sample_machine
@@ -27,6 +29,7 @@ from domain.store.gateway import RedisStore
 log = structlog.get_logger(__name__)
 
 PORTS_TRIED: Final = 200  # processes of one machine that may share one first port
+STEP_S: Final = 5.0  # between two announcements; who is silent for three of them is gone, and the machine another's
 MEGABYTE: Final = 1_000_000
 
 
@@ -49,7 +52,7 @@ class Monitor:
         self._metrics = metrics
         self._process = psutil.Process()
         self._token = uuid4().hex
-        self._machine: MachineSample | None = None
+        self._has_machine = False
         self._stop = Event()
         self._thread: Thread | None = None
         self._last = _Last(at_s=monotonic(), cpu_s=self._cpu_s(), reading=metrics.reading())
@@ -82,19 +85,27 @@ class Monitor:
         return 0
 
     def _run(self) -> None:
+        interval_s = self._settings.metrics_interval_s
+        report_s = monotonic() + interval_s
         while True:
             try:
                 self._announce()
-                self._look_at_machine()
-            except (StoreError, psutil.Error, OSError) as error:
+                self._has_machine = self._take_machine()
+            except (StoreError, OSError) as error:
                 log.info("not watched now", action="metrics_off", error=str(error))
-            if self._stop.wait(self._settings.metrics_interval_s):
+            if self._stop.wait(self._step_s):
                 return
-            self._report()
+            if monotonic() >= report_s:
+                report_s += interval_s
+                self._report()
+
+    @property
+    def _step_s(self) -> float:
+        return min(STEP_S, self._settings.metrics_interval_s)
 
     @property
     def _keep_ms(self) -> int:
-        return int(self._settings.metrics_interval_s * 3_000)
+        return int(self._step_s * 3_000)
 
     def _announce(self) -> None:
         if self.port:
@@ -111,20 +122,28 @@ class Monitor:
             pass
         return f"[{bind}]" if ":" in bind else bind
 
-    def _look_at_machine(self) -> None:
-        """Nothing while another process of this machine does."""
-        if self._store.acquire_lease(f"machine:{machine_id()}", self._token, self._keep_ms):
-            self._machine = sample_machine(self._settings)
-        else:
-            self._machine = None
+    def _take_machine(self) -> bool:
+        """False while another process of this machine has it."""
+        return self._store.acquire_lease(f"machine:{machine_id()}", self._token, self._keep_ms)
 
-    def _families(self) -> Any:
-        return () if self._machine is None else families(self._machine)
+    def _sample(self) -> MachineSample | None:
+        if not self._has_machine:
+            return None
+        try:
+            return sample_machine(self._settings)
+        except (psutil.Error, OSError) as error:
+            log.info("the machine does not tell", action="metrics_off", error=str(error))
+            return None
+
+    def _families(self) -> Iterable[Metric]:
+        """As the machine is when it is asked for: a rate over older samples would go up in steps."""
+        sample = self._sample()
+        return () if sample is None else families(sample)
 
     def _report(self) -> None:
         """One line about the time since the last one."""
         before, now = self._last, monotonic()
-        self._last = _Last(at_s=now, cpu_s=self._cpu_s(), reading=self._metrics.reading(), machine=self._machine)
+        self._last = _Last(at_s=now, cpu_s=self._cpu_s(), reading=self._metrics.reading(), machine=self._sample())
         seconds = max(now - before.at_s, 1e-9)
         reading = self._last.reading
         rpc, redis = reading.rpc.since(before.reading.rpc), reading.redis.since(before.reading.redis)
@@ -143,8 +162,8 @@ class Monitor:
             memory_mb=round(self._process.memory_info().rss / MEGABYTE, 1),
             in_flight_limits=limits,
         )
-        if before.machine is not None and self._machine is not None:
-            self._report_machine(self._machine, before.machine, seconds)
+        if before.machine is not None and self._last.machine is not None:
+            self._report_machine(self._last.machine, before.machine, seconds)
 
     @staticmethod
     def _report_machine(machine: MachineSample, before: MachineSample, seconds: float) -> None:

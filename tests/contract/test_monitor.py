@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import urllib.request
 from collections.abc import Callable
@@ -64,6 +65,39 @@ def test_by_default_no_port_is_opened_and_the_machine_is_still_watched(client: r
         until(lambda: any(family.name == "frt_machine_load1" for family in own.families()), "the machine's figures")
         assert monitor.port == 0
         assert RedisStore(client).metrics_targets() == []
+    finally:
+        monitor.close()
+
+
+def test_the_machine_is_told_of_as_it_is_at_the_moment(client: redis.Redis) -> None:
+    """However long the interval of the log lines: a rate over samples that are minutes old goes up in steps."""
+    own = ProcessMetrics("api", "api")
+    monitor = Monitor(load({}, None, {"metrics_interval_s": 60.0}), RedisStore(client), own)
+    monitor.start()
+
+    def spent() -> float:
+        modes = [family for family in own.families() if family.name == "frt_machine_cpu_seconds"]
+        return sum(sample.value for family in modes for sample in family.samples)
+
+    try:
+        before = until(spent, "the machine's figures")
+        until(lambda: spent() > before, "newer ones")
+    finally:
+        monitor.close()
+
+
+def test_a_process_that_is_gone_is_soon_forgotten(client: redis.Redis) -> None:
+    settings = load({}, None, {"metrics_port": free_port(), "metrics_interval_s": 60.0})
+    store = RedisStore(client)
+    monitor = Monitor(settings, store, ProcessMetrics("cycles", "cycle-1"))
+    monitor.start()
+    try:
+        until(store.metrics_targets, "the announcement")
+        until(lambda: client.keys("frt:lease:machine:*"), "the machine's lease")
+        (document,) = client.hvals("frt:metrics-targets")
+        assert json.loads(document)["until_ms"] - store.now_ms() <= 15_000
+        (lease,) = client.keys("frt:lease:machine:*")
+        assert client.pttl(lease) <= 15_000
     finally:
         monitor.close()
 
