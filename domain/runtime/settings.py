@@ -142,7 +142,7 @@ class Settings(WebSettings):
     )
     metrics_bind: str = Field("127.0.0.1", min_length=1, description="address that metrics_port is opened on")
     metrics_interval_s: float = Field(
-        30.0, gt=0, le=3_600, description="seconds between two lines of performance figures and looks at the machine"
+        30.0, gt=0, le=3_600, description="seconds between two lines of performance figures in the log"
     )
     metrics_cpu: bool = Field(default=True, description="watch the machine's cores")
     metrics_memory: bool = Field(default=True, description="watch the machine's memory")
