@@ -41,10 +41,16 @@ export class Faults {
   }
 
   async more() {
-    const { faults } = await read(`live/faults?before=${this.oldest}`);
-    this.oldest = faults.at(-1)?.number ?? 0;
-    $("faults").append(...faults.map(entry));
-    $("faults-more").hidden = this.oldest === 0;
+    if (this.reading) return;
+    this.reading = true;
+    try {
+      const { faults } = await read(`live/faults?before=${this.oldest}`);
+      this.oldest = faults.at(-1)?.number ?? 0;
+      $("faults").append(...faults.map(entry));
+      $("faults-more").hidden = this.oldest === 0;
+    } catch { /* the button is still there */ } finally {
+      this.reading = false;
+    }
   }
 
   clear() {
