@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from api.status_facts import Facts, failed, mean, successful, timestamp
+from api.status_facts import Facts, failed, mean, successful
 from api.status_health import error_monitoring, health_monitoring, operation_counts, timing_stats
 from api.status_sections import cost_tracking, pool_integration, specific
 from domain.flows import Flows
 from domain.pool import Asset, Side, lp_of
+from domain.session import iso
 from domain.state import Totals
 from domain.thread import ThreadConfig, ThreadKind, ThreadStatus
 
@@ -28,13 +29,13 @@ def thread_status(facts: Facts) -> dict[str, Any]:
         "token_type": config.side.value,
         "direction": config.direction,
         "wallet_address": config.wallet,
-        "created_at": timestamp(config.created_at_ms),
+        "created_at": iso(config.created_at_ms),
         "balances": _balances(facts),
         "statistics": _statistics(config.kind, state.session)
         | {"operation_counts": operation_counts(state.session), "timing_stats": timing_stats(facts)},
         "verification_totals": verification_totals(config, state.session, facts.session_flows),
         "recent_errors": [
-            {"timestamp": timestamp(note.at_ms), "error": note.message, "operation_type": note.operation_type}
+            {"timestamp": iso(note.at_ms), "error": note.message, "operation_type": note.operation_type}
             for note in state.errors
         ],
         "thread_identity": _identity(facts),
@@ -45,9 +46,9 @@ def thread_status(facts: Facts) -> dict[str, Any]:
         "health_monitoring": health_monitoring(facts),
         "pool_integration": pool_integration(facts),
         "session": {
-            "started_at": timestamp(state.session_started_at_ms),
+            "started_at": iso(state.session_started_at_ms),
             "start_reason": state.session_reason or None,
-            "stopped_at": timestamp(state.stopped_at_ms),
+            "stopped_at": iso(state.stopped_at_ms),
             "stop_reason": state.stop_reason or None,
         },
         "lifetime": _lifetime(facts),
@@ -62,7 +63,7 @@ def _balances(facts: Facts) -> dict[str, Any]:
         "lp_tokens": facts.own_lp,
         "lp_token_a": facts.held(lp_of(Side.A).value),
         "lp_token_b": facts.held(lp_of(Side.B).value),
-        "read_at": timestamp(facts.state.balances_at_ms),
+        "read_at": iso(facts.state.balances_at_ms),
     }
 
 
@@ -74,9 +75,9 @@ def _identity(facts: Facts) -> dict[str, Any]:
         "pool_id": config.pool_id,
         "token_type": config.side.value,
         "status": facts.status.value,
-        "created_at": timestamp(config.created_at_ms),
-        "started_at": timestamp(state.session_started_at_ms),
-        "last_operation_at": timestamp(state.last_operation_at_ms),
+        "created_at": iso(config.created_at_ms),
+        "started_at": iso(state.session_started_at_ms),
+        "last_operation_at": iso(state.last_operation_at_ms),
     }
 
 
@@ -91,7 +92,7 @@ def _wallet_data(facts: Facts) -> dict[str, Any]:
             "lp_token_a": facts.held(lp_of(Side.A).value),
             "lp_token_b": facts.held(lp_of(Side.B).value),
         },
-        "last_balance_check": timestamp(facts.state.balances_at_ms),
+        "last_balance_check": iso(facts.state.balances_at_ms),
         "balance_slot": facts.state.balances_slot or None,
     }
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import lru_cache
 
 from domain.flows import Flows
 from domain.ids import ThreadId
@@ -58,17 +56,6 @@ class Facts:
 def volume_of(config: ThreadConfig, spent: int, pool: Pool | None) -> int:
     """What a thread moved, in the pool's value units: LP of a side is worth that side's tokens, one to one."""
     return spent * pool.ratio(config.side.other) if pool else 0
-
-
-def timestamp(at_ms: int | None) -> str | None:
-    """Unix milliseconds as ISO 8601 in UTC, to the second; None for never (0)."""
-    return _second(at_ms // 1000) if at_ms else None
-
-
-@lru_cache(maxsize=16_384)
-def _second(at_s: int) -> str:
-    """Remembered: a list of a thousand threads shows some 25,000 times, many of them the same."""
-    return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def failed(totals: Totals) -> int:

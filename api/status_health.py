@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from api.status_facts import Facts, attempts, failed, mean, percentage, successful, timestamp
+from api.status_facts import Facts, attempts, failed, mean, percentage, successful
 from domain.amounts import smallest_swap
 from domain.cycle import can_pay
+from domain.session import iso
 from domain.state import ErrorNote, ThreadState, Totals
 from domain.swap import ratio_of
 from domain.thread import ThreadKind, ThreadStatus
@@ -63,7 +64,7 @@ def error_monitoring(facts: Facts) -> dict[str, Any]:
 
 def _error(note: ErrorNote) -> dict[str, Any]:
     return {
-        "timestamp": timestamp(note.at_ms),
+        "timestamp": iso(note.at_ms),
         "error_type": note.category,
         "error_name": note.error,
         "error_message": note.message,
@@ -92,13 +93,13 @@ def health_monitoring(facts: Facts) -> dict[str, Any]:
         "performance_indicators": {
             "operations_behind_schedule": behind,
             "consecutive_failures": state.consecutive_failures,
-            "last_successful_operation": timestamp(state.last_success_at_ms),
+            "last_successful_operation": iso(state.last_success_at_ms),
             "time_since_last_success_seconds": None if since_ms is None else max(0, since_ms) // 1000,
         },
         # A stopped thread's chain may still have to settle, which is no operation.
-        "resource_status": {**resources, "next_scheduled_operation": timestamp(facts.due_ms) if running else None},
+        "resource_status": {**resources, "next_scheduled_operation": iso(facts.due_ms) if running else None},
         "waiting": waiting or None,
-        "waiting_since": timestamp(state.waiting_since_ms) if waiting else None,
+        "waiting_since": iso(state.waiting_since_ms) if waiting else None,
     }
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from api.status_facts import Facts, landed, mean, percentage, successful, timestamp
+from api.status_facts import Facts, landed, mean, percentage, successful
 from domain.pool import Asset, lp_of
 from domain.refill import LOW_PERCENT
+from domain.session import iso
 from domain.swap import NANO
 from domain.thread import ThreadKind
 
@@ -104,7 +105,7 @@ def _withdrawal(facts: Facts) -> dict[str, Any]:
 def _last_sharing(facts: Facts) -> dict[str, Any]:
     return {
         "last_sharing_amount": facts.flows.last_amount,
-        "last_sharing_timestamp": timestamp(facts.flows.last_at_ms),
+        "last_sharing_timestamp": iso(facts.flows.last_at_ms),
     }
 
 

@@ -109,12 +109,12 @@ def session_file(record: Mapping[str, Any], *, precise: bool = False) -> str:
     return f"session_{stamp}_{start_ms % 1000:03d}.json" if precise else f"session_{stamp}.json"
 
 
-def iso(at_ms: int) -> str | None:
+def iso(at_ms: int | None) -> str | None:
     """Unix milliseconds as ISO 8601 in UTC, to the second; None for never (0)."""
     return _second(at_ms // 1000) if at_ms else None
 
 
-@lru_cache(maxsize=8_192)  # an export has thousands, many the same as in the one before
+@lru_cache(maxsize=16_384)  # an export or a list of a thousand threads has some 25,000, many of them the same
 def _second(at_s: int) -> str:
     return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 

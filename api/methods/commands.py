@@ -8,9 +8,9 @@ from typing import Any
 from api import params as p
 from api.errors import InvalidParams, RpcError
 from api.service import Call, Service
-from api.status_facts import timestamp
 from domain.errors import CommandCode
 from domain.ids import CommandId
+from domain.session import iso
 
 
 def get_command(service: Service, _: Call, params: p.GetCommand) -> dict[str, Any]:
@@ -22,8 +22,8 @@ def get_command(service: Service, _: Call, params: p.GetCommand) -> dict[str, An
         "command_id": record.command_id,
         "method": record.method,
         "status": "running",
-        "created_at": timestamp(record.created_ms),
-        "finished_at": timestamp(record.done_ms or 0),
+        "created_at": iso(record.created_ms),
+        "finished_at": iso(record.done_ms or 0),
         "result": None,
         "error": None,
     }

@@ -9,10 +9,10 @@ from typing import Any
 from api import params as p
 from api.errors import InvalidParams
 from api.service import Call, Service
-from api.status_facts import timestamp
 from domain.errors import CommandError
 from domain.pool import Pool
 from domain.ratio import pool_spec, ratio_display
+from domain.session import iso
 
 
 def create_pool(service: Service, call: Call, params: p.CreatePool) -> dict[str, Any]:
@@ -74,7 +74,7 @@ def pool_entry(pool: Pool) -> dict[str, Any]:
         "exact_exchange": pool.exact_exchange,
         "lp_token_a_mint": pool.lp_mint_a,
         "lp_token_b_mint": pool.lp_mint_b,
-        "created_at": timestamp(pool.created_at_ms),
+        "created_at": iso(pool.created_at_ms),
         "managed": pool.managed,
         "probe_only": pool.probe_only,
     }

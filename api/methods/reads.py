@@ -11,7 +11,6 @@ from api.errors import InvalidParams
 from api.methods.pools import pool_entry
 from api.params import NoParams
 from api.service import Call, Service
-from api.status_facts import timestamp
 from domain.facts import (
     POOL_FLAG_EXACT,
     POOL_FLAG_LIQUIDITY_PAUSED,
@@ -21,6 +20,7 @@ from domain.facts import (
 )
 from domain.observed import ObservedPool
 from domain.policy import PolicyStep
+from domain.session import iso
 from domain.thread import ThreadConfig, ThreadStatus
 from tasks.journal_pages import JournalPages
 
@@ -123,7 +123,7 @@ def _entry(config: ThreadConfig, status: ThreadStatus) -> dict[str, Any]:
         "token_type": config.side.value,
         "direction": config.direction,
         "wallet_address": config.wallet,
-        "created_at": timestamp(config.created_at_ms),
+        "created_at": iso(config.created_at_ms),
     }
 
 
@@ -135,7 +135,7 @@ def core_wallet_status(service: Service, _: Call, __: NoParams) -> dict[str, Any
     return {
         "address": store.get_run().get("core_wallet"),
         "lamports": beat.core_lamports,
-        "read_at": timestamp(beat.core_asked_ms),
+        "read_at": iso(beat.core_asked_ms),
         "reserved_lamports": total,
         "available_lamports": None if beat.core_lamports is None else max(0, beat.core_lamports - total),
         "reservations": len(reserved),

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from api.status import summary, thread_status
-from api.status_facts import Facts, timestamp
+from api.status_facts import Facts
 from api.status_sections import trend_of
 from domain.flows import Flows, errors_since
 from domain.ids import Address, PoolId, ThreadId
 from domain.observed import ObservedPool
 from domain.pool import Pool, Side
+from domain.session import iso
 from domain.state import ErrorNote, ThreadState, Totals
 from domain.thread import ThreadConfig, ThreadKind, ThreadStatus
 from tests.support.store_kit import sample_pool
@@ -450,7 +451,7 @@ def test_errors_of_the_last_hour_and_of_the_session() -> None:
     }
     assert len(shown["recent_errors"]) == 4
     assert shown["recent_errors"][-1] == {
-        "timestamp": timestamp(AT_MS + 129 * minute),
+        "timestamp": iso(AT_MS + 129 * minute),
         "error_type": "transaction",
         "error_name": "Old",
         "error_message": "Old in t_1/3",
@@ -487,5 +488,5 @@ def test_timing_of_a_session_and_of_a_life() -> None:
 
 
 def test_timestamps() -> None:
-    assert timestamp(0) is None
-    assert timestamp(1) == "1970-01-01T00:00:00Z"
+    assert iso(0) is None
+    assert iso(1) == "1970-01-01T00:00:00Z"
