@@ -27,13 +27,16 @@ def api_key(
 
 
 def _add(file: Path, name: str, entry: str) -> None:
-    """Raises KeyFileError when the file is not one of keys, or has the name already."""
+    """Raises KeyFileError when the file is not one of keys, has the name already or cannot be written."""
     lines = read_file(file) if file.exists() else []
     entries = [parse(line.strip(), number) for number, line in enumerate(lines, start=1) if line.strip()]
     if any(known.name == name for known in entries):
         raise KeyFileError(f"{file} has a key with the name {name} already")
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(file, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(file, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise KeyFileError(f"{file} cannot be written: {error.strerror}") from None
     with os.fdopen(descriptor, "a+b") as stream:
         size = stream.seek(0, os.SEEK_END)
         ended = size == 0 or os.pread(stream.fileno(), 1, size - 1) == b"\n"

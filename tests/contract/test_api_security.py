@@ -22,6 +22,7 @@ from domain.errors import StressError
 from domain.runtime.clock import SystemClock
 from domain.runtime.settings import load
 from domain.store.client import connect
+from ops.commands.api_keys import api_key
 from tests.support.api_kit import POOL_ID, THREAD_ID, Api, furnish, make_api, request
 from tests.support.redis_server import redis_server
 
@@ -296,6 +297,23 @@ def test_keys_come_from_a_private_file_too(tmp_path: Path) -> None:
     file.chmod(0o640)
     with pytest.raises(KeyFileError, match="0600"):
         load_keys(load({"FRT_API_KEYS_FILE": str(file)}))
+
+
+def test_the_command_adds_keys_to_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "keys"
+    api_key("ops", file=file)
+    file.write_text(file.read_text().rstrip("\n"))  # as an editor may leave it
+    api_key("dash", read_only=True, file=file)
+    texts = [line.split()[1] for line in capsys.readouterr().out.splitlines() if line.startswith("key ")]
+    ring = load_keys(load({"FRT_API_KEYS_FILE": str(file)}))
+    found = [ring.find(text) for text in texts]
+    assert [(key.name, key.read_only) for key in found if key] == [("ops", False), ("dash", True)]
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert not [text for text in texts if text in file.read_text()]
+    with pytest.raises(KeyFileError, match="name dash already"):
+        api_key("dash", file=file)
+    with pytest.raises(KeyFileError, match="cannot be written"):
+        api_key("ops", file=tmp_path / "nowhere" / "keys")
 
 
 @pytest.mark.parametrize(
