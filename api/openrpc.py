@@ -33,7 +33,7 @@ ERRORS: Final[Mapping[int, tuple[str, Document]]] = {
     RpcCode.INTERNAL_ERROR: ("Internal error", {}),
     RpcCode.STORE_UNAVAILABLE: ("The store is not available, try again later", {}),
     RpcCode.UNAUTHORISED: ("An API key is required", {}),
-    RpcCode.FORBIDDEN: ("This key may only read", {}),
+    RpcCode.FORBIDDEN: ("This key may only read, or this address or host name may not call", {}),
     RpcCode.TOO_MANY_REQUESTS: ("Too many requests", {}),
     CommandCode.SWAP_DIRECTION_TAKEN: ("The pool has a swap thread for this direction", {"direction": "a_to_b"}),
     CommandCode.POOL_NOT_FOUND: ("Pool not found in registry", {"pool_id": "..."}),
@@ -51,7 +51,14 @@ ERRORS: Final[Mapping[int, tuple[str, Document]]] = {
         {"command_id": "...", "method": "..."},
     ),
 }
-_ALWAYS: Final = (RpcCode.INVALID_PARAMS, RpcCode.INTERNAL_ERROR, RpcCode.STORE_UNAVAILABLE)
+_ALWAYS: Final = (
+    RpcCode.INVALID_PARAMS,
+    RpcCode.INTERNAL_ERROR,
+    RpcCode.STORE_UNAVAILABLE,
+    RpcCode.UNAUTHORISED,
+    RpcCode.FORBIDDEN,
+    RpcCode.TOO_MANY_REQUESTS,
+)
 _COMMAND: Final = (
     CommandCode.WRONG_STATE,
     CommandCode.CHAIN_UNREACHABLE,
@@ -63,6 +70,7 @@ _BY_METHOD: Final = {
     "create_threads": CommandCode.POOL_NOT_FOUND,
     "create_swap_thread": CommandCode.SWAP_DIRECTION_TAKEN,
     "empty_thread": CommandCode.THREAD_IN_ERROR,
+    "fund_thread": CommandCode.POOL_NOT_FOUND,
 }
 
 
@@ -97,7 +105,8 @@ def discover() -> Document:
             "title": "FRT stress test service",
             "version": API_VERSION,
             "description": "Stress tester for the Fixed Ratio Trading program: JSON-RPC 2.0 over POST /rpc. "
-            "Amounts are integers of base units or lamports. A command takes a command_id: the same id acts once.",
+            "Amounts are integers of base units or lamports. A command takes a command_id: until a day after "
+            "its answer the same id with the same parameters acts once.",
         },
         "methods": [_method(method) for method in METHODS],
         "components": {

@@ -58,7 +58,6 @@ class ImpatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untype
         if conn.initialized or conn.data_ready:
             super().enqueue_req(conn)
             return
-        conn.sock.setblocking(False)
         conn.timeout = monotonic() + self._receive_s
         self.pending_conns.append(conn)
         self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.on_pending_socket_readable, conn))

@@ -56,6 +56,7 @@ class Wanted:
     program: Path | None = None
     with_api: bool = True
     usual_port: bool = False  # the web server takes the port of the settings' default where it is free
+    airdrop_cap_sol: int | None = None  # of the local chain's faucet
     keep_chain: bool = False  # the local chain lives in a file of the folder and goes on after it was killed
 
 
@@ -211,6 +212,8 @@ class Stack:
         options += ["--program-id", self._settings.program_id]
         if wanted.keep_chain:
             options += ["--state", str(wanted.directory.resolve() / "localnet.state")]
+        if wanted.airdrop_cap_sol is not None:
+            options += ["--airdrop-cap-sol", str(wanted.airdrop_cap_sol)]
         options += ["--program", str(self._own_program())]
         return ChildSpec(
             role=LOCALNET,

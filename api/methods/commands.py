@@ -8,13 +8,18 @@ from typing import Any
 from api import params as p
 from api.errors import InvalidParams, RpcError
 from api.service import Call, Service
+from domain.chains import command_chain_id
 from domain.errors import CommandCode
 from domain.ids import CommandId
+from domain.runtime.redact import redact_text
 from domain.session import iso
 
 
 def get_command(service: Service, _: Call, params: p.GetCommand) -> dict[str, Any]:
-    """``status`` "running", "done" with ``result``, or "failed" with ``error`` (code, message, data)."""
+    """``status`` "running", "done" with ``result``, or "failed" with ``error`` (code, message, data).
+
+    ``unreachable``: why a command that runs could not ask the chain when it last tried; it goes on trying.
+    """
     record = service.store.command(CommandId(params.command_id))
     if record is None:
         raise InvalidParams([("command_id", "no such command; answers are kept for a day")])
@@ -24,6 +29,7 @@ def get_command(service: Service, _: Call, params: p.GetCommand) -> dict[str, An
         "status": "running",
         "created_at": iso(record.created_ms),
         "finished_at": iso(record.done_ms or 0),
+        "unreachable": None,
         "result": None,
         "error": None,
     }
@@ -31,6 +37,9 @@ def get_command(service: Service, _: Call, params: p.GetCommand) -> dict[str, An
         answer = json.loads(record.answer)
         found["status"] = "failed" if answer.get("error") else "done"
         found |= {"result": answer.get("ok"), "error": answer.get("error")}
+    elif (chain := service.store.get_chain(command_chain_id(record.command_id))) is not None:
+        reason = json.loads(chain.state or "{}").get("data", {}).get("unreachable")
+        found["unreachable"] = None if reason is None else redact_text(reason)
     return found
 
 

@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
-from api.client import CallError, Client, ClientError
+from api.client import STILL_RUNNING, CallError, Client, ClientError
 from api.methods.table import METHODS
 from api.openrpc import SCHEMAS, codes_of, result_schema
 from domain.errors import StressError
@@ -78,9 +78,14 @@ class Checker:
         self.seen[method].results += 1
 
     def refused(self, method: str, code: int, *, client: Client | None = None, **params: Any) -> CallError:
-        """The error, which has this code, fits the shape of errors and is one that the method documents."""
+        """The error, which has this code, fits the shape of errors and is one that the method documents.
+
+        A command is waited for, unless it is the wait that must end.
+        """
+        asked = client or self.client
+        waits = self._methods[method].changes and code != STILL_RUNNING
         try:
-            result = (client or self.client).call(method, params)
+            result = (asked.command if waits else asked.call)(method, params)
         except CallError as error:
             document = {"code": error.code, "message": error.message, "data": error.data}
             if error.code != code:

@@ -14,6 +14,7 @@ from typing import Any, Final
 from rich.console import Console
 
 from api.client import Client
+from domain.errors import CommandCode
 from domain.runtime.logs import log_file
 from domain.store.client import connect
 from domain.store.keys import Keys
@@ -29,6 +30,7 @@ EXIT_OK: Final = 0
 EXIT_FAILED: Final = 99
 SLOT_MS: Final = 100
 REQUEST_TIMEOUT_S: Final = 5.0  # short, so that a command that takes longer is among what is checked
+AIRDROP_CAP_SOL: Final = 2_000_000  # more than the core wallet gets, less than what an airdrop may ask for
 BROKEN_KEY: Final = "v1:unreadable"
 
 
@@ -52,7 +54,7 @@ def check_api(directory: Path, plan: WorkerPlan, make_settings: MakeSettings, co
     def make(overrides: Any) -> Any:
         return make_settings({**overrides, **fixed})
 
-    wanted = Wanted(directory=directory, plan=plan, seed=1, slot_ms=SLOT_MS)
+    wanted = Wanted(directory=directory, plan=plan, seed=1, slot_ms=SLOT_MS, airdrop_cap_sol=AIRDROP_CAP_SOL)
     with Stack(wanted, make) as stack, log_file(stack.settings, stack.log_directory / "api-check.log"):
         settings = stack.open_foundation()
         with closing(create_app(settings)) as app, closing(build_runtime(settings, app)) as runtime:
@@ -103,7 +105,7 @@ def _locked_out(stack: Stack, thread_id: str) -> Iterator[None]:
 
 
 def report(checker: Checker, failed: list[str], tell: Callable[[str], None]) -> int:
-    """One line per method; the exit code."""
+    """One line per method; the exit code. Every error code of the service must have been seen somewhere."""
     unseen = set(checker.unseen())
     width = max(map(len, (*checker.seen, *unseen)))
     wrong = False
@@ -114,6 +116,8 @@ def report(checker: Checker, failed: list[str], tell: Callable[[str], None]) -> 
         why = "; ".join(seen.failures) or ("never answered with a result" if method in unseen else "")
         wrong = wrong or bool(why)
         tell(f"{method:<{width}}  {'FAILED' if why else 'ok':<6}  {counted}{'  ' + why if why else ''}")
-    for text in failed:
+    provoked = {code for seen in checker.seen.values() for code in seen.codes}
+    missing = [f"{int(code)} ({code.name})" for code in CommandCode if int(code) not in provoked]
+    for text in (*failed, *([f"never answered with: {', '.join(missing)}"] if missing else [])):
         tell(f"FAILED  {text}")
-    return EXIT_FAILED if wrong or failed else EXIT_OK
+    return EXIT_FAILED if wrong or failed or missing else EXIT_OK

@@ -12,12 +12,13 @@ from typing import Any
 from api.client import Client
 from ops.api_check.checker import Checker, CheckFailedError
 from ops.redis_server import ROLE as REDIS
-from ops.stack import CONTROL
+from ops.stack import CONTROL, LOCALNET
 
 AMOUNT = 10**10
 SIDE_A, SIDE_B = "A", "B"
 NOBODY = "nobody-knows-this"
 SHORT = 2**53 - 1  # lamports that no core wallet has
+MOST = 2**64 - 1  # units that a mint with any supply cannot give
 QUIET_S = 5.0  # longer than the longest pause between two cycles
 RECIPIENT = "9xQeWvG816bUx9EPjHmaT23yvVM2ZWbrrpZb9PusVFin"
 
@@ -117,6 +118,11 @@ def fund(scene: Scene) -> None:
     )
     brought = check.ok("airdrop_sol", amount=10**9)
     check.effect("airdrop_sol", brought["amount"] == 10**9, "another amount came")
+    check.refused("airdrop_sol", -1006, amount=SHORT)  # above what the faucet gives
+    before = check.ok("list_threads")
+    error = check.refused("create_deposit_thread", -1008, pool_id=scene.pool, token_type=SIDE_B, initial_amount=MOST)
+    check.effect("create_deposit_thread", error.data["code"] == "Custom(14)", str(error.data))  # the supply's overflow
+    check.effect("create_deposit_thread", check.ok("list_threads") == before, "the thread is there all the same")
 
 
 def run_all(scene: Scene) -> None:
@@ -190,6 +196,21 @@ def slow_command(scene: Scene) -> None:
     command = check.ok("get_command", command_id="api-check-slow")
     check.effect("get_command", command["status"] == "done", str(command))
     check.refused("get_command", -32602, command_id=NOBODY)
+
+
+def chain_away(scene: Scene) -> None:
+    """A command that cannot ask the chain says so, and goes on by itself once it can."""
+    check = scene.check
+    mint: dict[str, Any] = {"pool_id": scene.pool, "token_type": SIDE_B, "recipient_address": RECIPIENT, "amount": 1}
+
+    def unreachable() -> Any:
+        return check.ok("get_command", command_id="api-check-away")["unreachable"]
+
+    with scene.frozen(LOCALNET):
+        check.refused("mint_and_send_tokens", -1009, **mint, command_id="api-check-away")
+        check.until("get_command", unreachable, "it does not say that the chain is unreachable")
+    check.fits("mint_and_send_tokens", check.client.wait_for("api-check-away"))
+    check.effect("get_command", unreachable() is None, "it says so although it has ended")
 
 
 def in_error(scene: Scene) -> None:
@@ -298,6 +319,7 @@ STEPS: tuple[Callable[[Scene], None], ...] = (
     watch,
     administer,
     slow_command,
+    chain_away,
     in_error,
     wind_down,
     pause,

@@ -214,6 +214,7 @@ def command_cycle(cycle: Cycle) -> Draft:
     if cycle.runtime.store.command_answer(command.command_id) is not None:
         command.hand_over()  # answered already: this is a redelivery
     else:
+        command.data.pop("unreachable", None)  # of the step before; get_command shows it
         command.settle()
         if not command.pending:
             try:

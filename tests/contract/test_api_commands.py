@@ -13,6 +13,7 @@ import pytest
 from api.app import SERVICE
 from domain.ids import CommandId, PoolId, ThreadId
 from domain.store.client import connect
+from domain.store.keys import Keys
 from tests.support.api_kit import POOL_ID, THREAD_ID, Api, furnish, make_api, request, worker
 from tests.support.store_kit import leaked_keys, real_url_fixture, sample_pool
 
@@ -106,6 +107,16 @@ def test_a_command_that_goes_on_answers_still_running(hasty: Api) -> None:
     done = hasty.result("get_command", {"command_id": command_id})
     assert (done["status"], done["result"]["status"], done["error"]) == ("done", "running", None)
     assert done["finished_at"] is not None
+
+
+def test_get_command_tells_what_a_command_waits_for(hasty: Api) -> None:
+    command_id = hasty.error("start_thread", {"thread_id": THREAD_ID})["data"]["command_id"]
+    assert hasty.result("get_command", {"command_id": command_id})["unreachable"] is None
+    state = {"data": {"unreachable": "http://me:secret@node:8899: timed out"}}
+    hasty.redis.hset(Keys(hasty.settings.redis_prefix).chain(f"command:{command_id}"), "state", json.dumps(state))
+    assert hasty.result("get_command", {"command_id": command_id})["unreachable"] == "http://***@node:8899: timed out"
+    hasty.store.answer_command(command_id, json.dumps({"ok": {}}))
+    assert hasty.result("get_command", {"command_id": command_id})["unreachable"] is None
 
 
 def test_get_command_tells_of_a_failure(hasty: Api) -> None:

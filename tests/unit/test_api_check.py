@@ -9,6 +9,7 @@ import pytest
 from api.client import CallError, NoAnswer
 from api.methods.table import METHODS
 from api.openrpc import result_schema
+from domain.errors import CommandCode
 from ops.api_check.checker import Checker, CheckFailedError
 from ops.api_check.run import EXIT_FAILED, EXIT_OK, report
 
@@ -84,7 +85,7 @@ def test_a_method_that_nobody_called_fails_the_whole() -> None:
     check.ok("pause")
     code, told = lines(check)
     assert code == EXIT_FAILED
-    assert set(told) == {method.name for method in METHODS}
+    assert set(told) == {"FAILED", *(method.name for method in METHODS)}
     assert "never answered" in told["list_pools"]
 
 
@@ -92,5 +93,10 @@ def test_all_answered_is_a_pass_unless_a_step_failed() -> None:
     check = checker(PAUSED)
     for method in METHODS:
         check.seen[method.name].results = 1
+    check.seen["create_pool"].codes = {int(code) for code in CommandCode} - {-1006}
+    code, told = lines(check)
+    assert code == EXIT_FAILED
+    assert "-1006 (CHAIN_UNREACHABLE)" in told["FAILED"]
+    check.seen["create_pool"].codes.add(-1006)
     assert lines(check)[0] == EXIT_OK
     assert lines(check, ["fund: no effect"])[0] == EXIT_FAILED
