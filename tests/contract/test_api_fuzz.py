@@ -44,6 +44,7 @@ def api_fixture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
             rate_limit_changes=0,
             data_dir=folder,
             max_body_bytes=LARGEST_BODY,
+            audit_log="all",
         )
         furnish(api.store)
         yield api

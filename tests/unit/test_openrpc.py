@@ -109,3 +109,10 @@ def test_every_code_is_described_and_commands_name_theirs() -> None:
     assert CommandCode.POOL_NOT_FOUND in codes["get_pool"]
     for method in METHODS:
         assert (CommandCode.STILL_RUNNING in codes[method.name]) == issubclass(method.params, CommandParams)
+
+
+def test_codes_that_the_parameters_do_not_show() -> None:
+    door = {RpcCode.UNAUTHORISED, RpcCode.FORBIDDEN, RpcCode.TOO_MANY_REQUESTS}
+    assert all(door <= set(codes_of(method)) for method in METHODS)
+    (fund,) = (method for method in METHODS if method.name == "fund_thread")
+    assert CommandCode.POOL_NOT_FOUND in codes_of(fund)
