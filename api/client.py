@@ -100,6 +100,10 @@ class Client:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"{url!r} is not an http:// or https:// address")
+        if parts.username is not None or parts.query or parts.fragment:  # not shown: it may hold a secret
+            raise ValueError("the address may hold neither a user nor a query; a key is given by itself")
+        if api_key is not None and not (api_key.isascii() and api_key.isprintable()):
+            raise ValueError("the API key has characters that no header can hold")
         self._url = url.rstrip("/")
         self._path = f"{parts.path.rstrip('/')}/rpc"
         self._headers = {"Content-Type": "application/json"} | ({"X-API-Key": api_key} if api_key else {})

@@ -132,6 +132,14 @@ def test_nobody_there_and_nonsense_are_no_answer(url: str) -> None:
         service.call("list_pools")
     with pytest.raises(ValueError, match="http"):
         Client("ftp://x")
+    for address in ("http://me:hunter2@x", "http://x/?key=hunter2"):
+        with pytest.raises(ValueError, match="neither a user nor a query") as caught:
+            Client(address)
+        assert "hunter2" not in str(caught.value)
+    for key in ("frt_x\n", "schlüssel"):
+        with pytest.raises(ValueError, match="characters") as caught:
+            Client("http://x", api_key=key)
+        assert key.strip() not in str(caught.value)
 
 
 def test_a_command_whose_answer_is_lost_acts_once(api: Api, url: str) -> None:
