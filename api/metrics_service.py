@@ -87,7 +87,8 @@ def _schedule(overview: Overview) -> Iterable[Metric]:
     yield gauge("frt_overdue_seconds", "How long the earliest chain is due.", (), [((), overview.overdue_ms / 1000)])
     rows: list[Row] = [((queue,), depth) for queue, depth in overview.queues.items()]
     yield gauge("frt_queue_messages", "Messages that no worker has taken.", ("queue",), rows)
-    rows = [((queue,), waited / 1000) for queue, waited in overview.heartbeat.waiting_ms.items()]
+    waiting_ms = dict.fromkeys(overview.queues, 0) | dict(overview.heartbeat.waiting_ms)
+    rows = [((queue,), waited / 1000) for queue, waited in waiting_ms.items()]
     text = "How long a queue's oldest message was seen to wait for a worker."
     yield gauge("frt_queue_waiting_seconds", text, ("queue",), rows)
     yield gauge("frt_journal_entries", "Journal entries not yet spilled.", (), [((), overview.journal_length)])

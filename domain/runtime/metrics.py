@@ -123,11 +123,12 @@ class ProcessMetrics:
 
     def _redis_families(self) -> Iterable[Metric]:
         found = self._redis.latencies()
+        known = _without_outcome(found)
         yield histogram(
             "frt_redis_call_duration_seconds",
             "Round trips to Redis by command or script, failed ones included.",
             ("command",),
-            [(labels, each.buckets, each.seconds) for labels, each in _without_outcome(found).items()],
+            [(labels, each.buckets, each.seconds) for labels, each in known.items()],
             bounds_s=REDIS_BOUNDS_S,
             per_second=MICROSECONDS,
         )
@@ -135,7 +136,7 @@ class ProcessMetrics:
             "frt_redis_failures",
             "Round trips to Redis that failed.",
             ("command",),
-            [(labels[:-1], each.count) for labels, each in found.items() if labels[-1] == FAILED],
+            [(labels, found[*labels, FAILED].count if (*labels, FAILED) in found else 0) for labels in known],
         )
 
 

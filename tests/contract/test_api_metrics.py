@@ -127,7 +127,7 @@ def test_nothing_has_happened_is_said_with_zeros(client: redis.Redis) -> None:
     for kind in THREAD_KINDS:
         for status in ("created", "running", "stopped", "error"):
             assert value(found, "frt_threads", kind=kind, status=status) == 0
-    assert value(found, "frt_faults_recorded") == 0
+    assert value(found, "frt_faults_recorded") == value(found, "frt_queue_waiting_seconds", queue="cycles") == 0
 
 
 def test_the_processs_own_figures_stand_beside_them(client: redis.Redis) -> None:

@@ -106,6 +106,7 @@ def test_a_process_shows_rpc_redis_cycles_endpoints_and_itself():
     assert found["frt_rpc_request_duration_seconds_sum", frozenset(rpc)] == pytest.approx(2.02)
     assert found["frt_rpc_requests_total", frozenset({*rpc, ("outcome", "timeout")})] == 1
     assert found["frt_redis_call_duration_seconds_count", frozenset({("command", "commit_cycle")})] == 1
+    assert found["frt_redis_failures_total", frozenset({("command", "commit_cycle")})] == 0
     assert found["frt_process_cycles_total", frozenset({("kind", "deposit")})] == 1
     endpoint = frozenset({("endpoint", "http://a")})
     shown = [found[f"frt_rpc_{name}", endpoint] for name in ("in_flight", "in_flight_limit", "backoff_seconds")]

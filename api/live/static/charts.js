@@ -32,11 +32,13 @@ const times = [
 
 // What the pointer's or the newest value reads like, series by series.
 export class Chart {
-  // lines: [{ name, colour, scale?, show: value -> text }]; fromZero: the axis begins at 0; area: filled below the lines
-  constructor(id, title, lines, { fromZero = true, text = short, ticks = short, area = false } = {}) {
+  // lines: [{ name, colour, scale?, show: value -> text }]; fromZero: the axis begins at 0; area: filled below the
+  // lines; sparse: a line that was 0 all the time is not drawn, so that it hides no other
+  constructor(id, title, lines, { fromZero = true, text = short, ticks = short, area = false, sparse = false } = {}) {
     this.title = title;
     this.lines = lines;
     this.text = text;
+    this.sparse = sparse;
     this.rows = [];
     this.plot = document.getElementById(id);
     this.plot.setAttribute("role", "img");
@@ -101,7 +103,7 @@ export class Chart {
     const columns = [this.rows.map((row) => row[0] / 1000)];
     this.lines.forEach((_, n) => columns.push(this.rows.map((row) => row[n + 1] ?? null)));
     this.empty.hidden = columns.slice(1).some((column) => column.some((value) => value != null));
-    this.u.setData(columns);
+    this.u.setData(this.sparse ? columns.map((column) => (column.some((value) => value) ? column : column.fill(null))) : columns);
     this.describe();
   }
 

@@ -16,7 +16,7 @@ const PERCENTILES = [{ name: "p50", colour: "--k0" }, { name: "p99", colour: "--
 const operations = new Chart("chart-operations", "Confirmed operations per second", KINDS.map(([name, colour]) => ({ name, colour })), { text: rate });
 const lateness = new Chart("chart-lateness", "Lateness of cycles", PERCENTILES, { text: milliseconds, ticks: duration });
 const confirm = new Chart("chart-confirm", "Time to confirmation", PERCENTILES, { text: milliseconds, ticks: duration });
-const states = new Chart("chart-threads", "Threads by state", STATES.map((name) => ({ name, colour: stateColour(name) })), { area: true });
+const states = new Chart("chart-threads", "Threads by state", STATES.map((name) => ({ name, colour: stateColour(name) })), { area: true, sparse: true });
 // The rows of a pool carry the exact amounts as text, behind what is drawn.
 const exact = (n) => (_, row) => amountTo(row[3][n + 1], pools.decimals(pools.chosen)[n], 6);
 const reserves = new Chart("chart-reserves", "Reserves", [{ name: "token A", colour: "--k0", show: exact(0) }, { name: "token B", colour: "--k1", scale: "right", show: exact(1) }], { fromZero: false });
