@@ -35,7 +35,8 @@ def operation_counts(totals: Totals) -> dict[str, Any]:
 def timing_stats(facts: Facts) -> dict[str, Any]:
     """MON-30..33 of the session. The interval is between operations that follow each other; None with fewer than two.
 
-    The duration is from the last operation's signing to the cycle that settled it.
+    The duration is from the last operation's signing to the cycle that settled it. Active is who looked at the wallet
+    in the last minute: while the service is down nobody is.
     """
     state, active_ms = facts.state, facts.state.session_ms(facts.now_ms)
     total = attempts(state.session)

@@ -18,6 +18,7 @@ ERROR_HISTORY = 10
 TREND_LENGTH = 10
 MINUTE_MS = 60_000
 MINUTES_OF_ERRORS = 60
+IDLE_MS = 60_000  # a running thread that looked at no wallet for so long was not at work: the service was down
 
 
 # Totals and ThreadState are values: nothing changes one in place. They are not frozen because every cycle makes a
@@ -117,6 +118,7 @@ class ThreadState:
     past_active_ms: int = 0  # how long the sessions before this one lasted together
     session_started_at_ms: int = 0
     session_reason: str = ""
+    session_idle_ms: int = 0  # of this session, the times in which it was not at work
     session_slot: int = 0  # of the snapshot the session began with; 0: no session is open, or it has no snapshot yet
     stopped_at_ms: int = 0
     stop_reason: str = ""
@@ -157,10 +159,23 @@ class ThreadState:
         return sum(count for at, count in self.error_minutes.items() if int(at) >= first)
 
     def session_ms(self, now_ms: int) -> int:
-        """How long the current session has lasted, or the last one did; 0 before the first."""
+        """How long the current session has been at work, or the last one was; 0 before the first."""
         if not self.session_started_at_ms:
             return 0
-        return max(0, (self.stopped_at_ms or now_ms) - self.session_started_at_ms)
+        end_ms = self.stopped_at_ms or now_ms - self.idle_ms(now_ms)
+        return max(0, end_ms - self.session_started_at_ms - self.session_idle_ms)
+
+    def idle_ms(self, now_ms: int) -> int:
+        """Since the last look at the wallet in a session that goes on, if a thread at work would have looked again."""
+        if not self.session_started_at_ms or self.stopped_at_ms:
+            return 0
+        since_ms = now_ms - max(self.session_started_at_ms, self.balances_at_ms)
+        return since_ms if since_ms > IDLE_MS else 0
+
+    def looked(self, balances: dict[str, int], slot: int, now_ms: int) -> ThreadState:
+        """With what the wallet holds by a snapshot."""
+        idle_ms = self.session_idle_ms + self.idle_ms(now_ms)
+        return self.evolved(balances=balances, balances_slot=slot, balances_at_ms=now_ms, session_idle_ms=idle_ms)
 
     def session_begun(self, now_ms: int, *, reason: str) -> ThreadState:
         """A new session: its statistics start at zero, the lifetime's go on."""
@@ -172,6 +187,7 @@ class ThreadState:
             loss_trend=(),
             session_started_at_ms=now_ms,
             session_reason=reason,
+            session_idle_ms=0,
             session_slot=0,
             stopped_at_ms=0,
             stop_reason="",

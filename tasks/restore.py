@@ -145,7 +145,7 @@ def _take_over(values: Values, config: ThreadConfig, seen: Observation, now_ms: 
     if not missing:
         balances = {"sol": seen.lamports(config.wallet)}
         balances |= {asset.value: seen.tokens(address) for asset, address in config.accounts.items()}
-        state = state.evolved(balances=balances, balances_slot=seen.slot, balances_at_ms=now_ms)
+        state = state.looked(balances, seen.slot, now_ms)
     elif record["status"] != ThreadStatus.ERROR.value and not record["order"]:  # a delete order closes accounts
         log.warning("thread_not_on_chain", action="thread_not_on_chain", thread=config.thread_id, missing=missing)
         state = state.noted(_missing(config, missing, now_ms)).evolved(stop_reason=NOT_ON_CHAIN, stopped_at_ms=now_ms)

@@ -272,7 +272,7 @@ class ThreadCycle:
     def _remember_balances(self, seen: Observation) -> None:
         balances = {"sol": seen.lamports(self.config.wallet)}
         balances |= {asset.value: seen.tokens(address) for asset, address in self.config.accounts.items()}
-        self.state = self.state.evolved(balances=balances, balances_slot=seen.slot, balances_at_ms=self.cycle.now_ms)
+        self.state = self.state.looked(balances, seen.slot, self.cycle.now_ms)
 
     def _plan(self, seen: Observation) -> None:
         if self.begun.service_paused:
