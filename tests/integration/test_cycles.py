@@ -292,3 +292,18 @@ def test_an_outage_is_one_error_however_long_it_lasts(world, monkeypatch):
     (note,) = [note for note in after.errors if note.error == "NoAnswer"]
     assert (note.category, note.recovery_action) == ("network", "asks again in the next cycle")
     assert note.available_balance == str(before.balances["token_a"])
+
+
+def test_an_outage_is_not_counted_as_activity(world):
+    thread_id = deposit_thread(world, new_pool(world))
+    start(world, thread_id)
+    world.until(lambda: confirmed(world, thread_id) >= 1, "an operation")
+    hour_ms, before = 3_600_000, state(world, thread_id)
+    aged = {name: getattr(before, name) - hour_ms for name in ("session_started_at_ms", "balances_at_ms")}
+    store = world.runtime.store
+    store._edge.call("HSET", store._keys.chain(thread_id), "state", before.evolved(**aged).to_text())
+    world.until(lambda: confirmed(world, thread_id) > before.lifetime.confirmed, "an operation after it")
+    after, now_ms = state(world, thread_id), store.now_ms()
+    assert hour_ms <= after.session_idle_ms < hour_ms + 60_000
+    assert after.session_ms(now_ms) < 60_000
+    stop(world, thread_id)
