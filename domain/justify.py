@@ -12,7 +12,7 @@ from typing import Final
 from domain.facts import POOL_FLAG_LIQUIDITY_PAUSED, POOL_FLAG_OWNER_ONLY, POOL_FLAG_SWAPS_PAUSED, Receipt
 from domain.ids import Address
 from domain.operations import Intent, OperationKind
-from domain.policy import Policy, PolicyStep
+from domain.policy import PolicyStep
 from domain.pool import Asset, Pool
 from domain.refill import RESERVE_LAMPORTS
 from domain.swap import U64_MAX
@@ -26,13 +26,16 @@ SWAP_FEE_LIMITS: Final = (10_000, 10_000_000)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One landed operation of a thread with everything that may explain it. ``policy`` None: not administered by us."""
+    """One landed operation of a thread with everything that may explain it.
+
+    ``steps``: those possible at its slot; none where the pool is not administered by us.
+    """
 
     config: ThreadConfig
     pool: Pool
     intent: Intent
     receipt: Receipt
-    policy: Policy | None
+    steps: tuple[PolicyStep, ...]
 
     @property
     def is_swap(self) -> bool:
@@ -50,10 +53,6 @@ class Case:
             for transfer in self.receipt.inner_transfers
             if transfer.source == self.config.wallet and transfer.destination == Address(self.pool.pool_id)
         )
-
-    @property
-    def steps(self) -> tuple[PolicyStep, ...]:
-        return self.policy.allowed_at(self.receipt.slot) if self.policy is not None else ()
 
     def fees_in_force(self) -> tuple[tuple[int, int], ...]:
         """Ranges, both ends included, that the charged fee may lie in; points where we know the steps."""

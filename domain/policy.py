@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from itertools import combinations, permutations
 from typing import Any, Final
 
@@ -103,6 +104,7 @@ class Policy:
         return json.dumps([asdict(step) for step in self.steps], separators=(",", ":"))
 
     @classmethod
+    @lru_cache(maxsize=1024)  # every cycle reads its pool's, which hardly ever changes
     def from_text(cls, text: str) -> Policy | None:
         return cls(steps=tuple(_step(doc) for doc in json.loads(text))) if text else None
 

@@ -91,7 +91,8 @@ def settle_thread_operation(
     """
     if intent.kind not in OWN_KINDS:
         return settle_payment(intent, receipt, pool)
-    case = Case(config=config, pool=pool, intent=intent, receipt=receipt, policy=policy if pool.managed else None)
+    steps = policy.allowed_at(receipt.slot) if policy is not None and pool.managed else ()
+    case = Case(config=config, pool=pool, intent=intent, receipt=receipt, steps=steps)
     if receipt.error is not None:
         return _failed(case, receipt.error)
     problems = [*_check_success(case), *_check_compute(_PREFIXES[intent.kind], intent, receipt)]

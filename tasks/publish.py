@@ -62,7 +62,7 @@ class Publisher:
             "root_id": task_id,
             "eta": None if eta is None else eta.isoformat(),
         }
-        properties = {**template["properties"], "correlation_id": task_id, "delivery_tag": str(uuid4())}
+        properties = {**template["properties"], "correlation_id": task_id, "delivery_tag": task_id}
         body = b64encode(orjson.dumps([args, {}, NO_CALLBACKS])).decode()
         return orjson.dumps({**template, "body": body, "headers": headers, "properties": properties})
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Iterable, Sequence
 from time import perf_counter
 from types import TracebackType
@@ -66,6 +68,7 @@ class Edge:
         self._client: Any = client  # redis-py types every answer as a union with awaitables
         self.keys = Keys(prefix)
         self._metrics = metrics
+        self._threads = threading.local()
         socket_timeout_s = client.connection_pool.connection_kwargs.get("socket_timeout")
         # one blocking call must end well before the socket gives up on it (Redis looks ten times a second)
         self.block_s = min(LONGEST_BLOCK_S, (socket_timeout_s or 2 * LONGEST_BLOCK_S) / 2)
@@ -76,7 +79,7 @@ class Edge:
     def call(self, *command: Argument, **options: Any) -> Any:
         """One command."""
         with _Crossing(self._metrics, str(command[0])):
-            return self._client.execute_command(*command, **options)
+            return self._own().execute_command(*command, **options)
 
     def batch(self, commands: Iterable[Sequence[Argument]], *, atomic: bool = False) -> list[Any]:
         """Several commands in one round trip, their answers in order; ``atomic`` wraps them in MULTI."""
@@ -90,10 +93,22 @@ class Edge:
         """Run ``<name>.lua``; its text is sent only when Redis does not know it (after a restart)."""
         script = load(name)
         with _Crossing(self._metrics, name):
+            own = self._own()
             try:
-                return self._client.execute_command("EVALSHA", script.sha, len(keys), *keys, *args)
+                return own.execute_command("EVALSHA", script.sha, len(keys), *keys, *args)
             except NoScriptError:
-                return self._client.execute_command("EVAL", script.text, len(keys), *keys, *args)
+                return own.execute_command("EVAL", script.text, len(keys), *keys, *args)
+
+    def _own(self) -> Any:
+        """The thread's client, on a connection of its own: to fetch one for each command costs a third of a command.
+
+        A forked child must not use its parent's connection.
+        """
+        pid, own = getattr(self._threads, "own", (0, None))
+        if pid != os.getpid():
+            own = self._client.client()
+            self._threads.own = os.getpid(), own
+        return own
 
 
 class Part:
