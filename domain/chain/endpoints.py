@@ -117,9 +117,10 @@ class Endpoints:
     ) -> BatchAnswer:
         """All calls in one request to one endpoint; `endpoint` insists on that one, without failing over.
 
-        A node that has not reached a call's minContextSlot is passed over as if it had not answered. `timeout_seconds`
-        bounds everything, failing over included. Raises RpcTimeout, RpcThrottled, RpcUnavailable, or RpcErrorObject
-        for a node that is behind, when nobody gave a usable answer: the last endpoint's, or why none was asked.
+        A node that refuses a call for want of health, of room or of the call's minContextSlot is passed over as if it
+        had not answered, while there is another. `timeout_seconds` bounds everything, failing over included. Raises
+        RpcTimeout, RpcThrottled, RpcUnavailable, or RpcErrorObject of such a node, when nobody gave a usable answer:
+        the last endpoint's, or why none was asked.
         """
 
         def ask(client: RpcClient, seconds: float) -> list[Any]:
@@ -184,16 +185,17 @@ class Endpoints:
             limit = chosen.client.timeout_seconds if timeout_seconds is None else timeout_seconds
             try:
                 result = self._ask(chosen, ask, limit - (self._monotonic() - started))
-            except RpcErrorObject:
-                raise
             except RpcError as error:
-                last = error
+                if isinstance(error, RpcErrorObject) and not _others_may_answer(error):
+                    raise
+                result, last = None, error
             else:
-                last = _first(_is_behind, result) if failover else None
-                if last is None:
-                    return chosen.label, result
+                last = _first(_others_may_answer, result)
             late = self._monotonic() - started >= limit
-            if not failover or late or len(tried) == len(self._endpoints):
+            alone = not failover or late or len(tried) == len(self._endpoints)
+            if last is None or (alone and result is not None):
+                return chosen.label, result
+            if alone:
                 raise last
 
     def _choose(
@@ -315,5 +317,5 @@ def _blames_the_node(error: RpcErrorObject) -> bool:
     return error.code in THROTTLE_CODES or error.code == NODE_UNHEALTHY_CODE
 
 
-def _is_behind(error: RpcErrorObject) -> bool:
-    return error.code == MIN_CONTEXT_SLOT_NOT_REACHED
+def _others_may_answer(error: RpcErrorObject) -> bool:
+    return _blames_the_node(error) or error.code == MIN_CONTEXT_SLOT_NOT_REACHED

@@ -139,6 +139,22 @@ def test_an_endpoint_that_is_behind_is_passed_over(clock):
     assert (health.consecutive_failures, health.backoff_seconds) == (0, 0.0)
 
 
+@pytest.mark.parametrize("code", [-32005, 429])
+@pytest.mark.parametrize("whole", [True, False])
+def test_an_endpoint_that_says_it_cannot_serve_is_passed_over(clock, code, whole):
+    refusal = RpcErrorObject("a", code, "no")
+    unwell = Node("a", down=refusal) if whole else Node("a", getEpochInfo=refusal)
+    chain = chain_of(clock, unwell, Node("b"))
+    assert chain.observe(Want(addresses=(WALLET,))).endpoint == "b"
+    assert chain.endpoints.health()[0].last_error is not None
+
+
+def test_what_the_only_endpoint_does_answer_of_a_batch_is_kept(clock):
+    refusal = RpcErrorObject("a", -32005, "no")
+    chain = chain_of(clock, Node("a", getLatestBlockhash=refusal))
+    assert chain.observe(Want(addresses=(WALLET,))).slot == 600
+
+
 def test_nothing_is_concluded_when_every_endpoint_is_behind_or_down(clock):
     behind, down = Node("a", slot=90), Node("b", down=RpcUnavailable("b", "down"))
     chain = chain_of(clock, behind, down)
