@@ -5,7 +5,7 @@ A program that refuses everything must not pass, so an error that nothing explai
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -168,19 +168,22 @@ _RULES: Final[dict[Reason, Callable[[Case], bool]]] = {
 _PAUSES: Final = frozenset({Reason.LIQUIDITY_PAUSED, Reason.SWAPS_PAUSED, Reason.OWNER_ONLY, Reason.SYSTEM_PAUSED})
 
 
-def is_payment_justified(reason: Reason, deltas: dict[Address, int], receipt: Receipt) -> bool:
-    """The same for a payment: its balances before, against the net changes it intended."""
+def is_payment_justified(
+    reason: Reason, deltas: Mapping[Address, int], lamports: Mapping[Address, int], receipt: Receipt
+) -> bool:
+    """The same for a payment: its balances before, against the net changes of tokens and lamports it intended."""
     before = {account: change.before for account, change in receipt.tokens.items()}
+    payer, (held, _) = next(iter(receipt.lamports.items()))
+    left = held - receipt.fee - sum(change for account, change in lamports.items() if account != payer)
     match reason:
         case Reason.ACCOUNT_GONE:
             return any(account not in before for account in deltas)
         case Reason.OWN_TOKENS:
-            return any(account in before and before[account] + change < 0 for account, change in deltas.items())
+            short = any(account in before and before[account] + change < 0 for account, change in deltas.items())
+            return short or left < 0
         case Reason.RENT:
-            payer, (held, _) = next(iter(receipt.lamports.items()))
-            return 0 < held - receipt.fee < RESERVE_LAMPORTS or any(
-                account != payer and 0 < lamports < RESERVE_LAMPORTS
-                for account, (lamports, _) in receipt.lamports.items()
+            return 0 < left < RESERVE_LAMPORTS or any(
+                account != payer and 0 < other < RESERVE_LAMPORTS for account, (other, _) in receipt.lamports.items()
             )
         case _:
             return False

@@ -228,8 +228,8 @@ def settle_payment(intent: Intent, receipt: Receipt, pool: Pool | None) -> Settl
     if receipt.error is not None:
         problems += _check_unchanged("PAY", receipt)
         judgement = judge(intent.kind, receipt.error.code)
-        intended = signed(intent.inputs.get("deltas")) or {}
-        if judgement.reason is not None and not is_payment_justified(judgement.reason, intended, receipt):
+        tokens, lamports = (signed(intent.inputs.get(name)) or {} for name in ("deltas", "lamports"))
+        if judgement.reason is not None and not is_payment_justified(judgement.reason, tokens, lamports, receipt):
             judgement = unjustified(judgement.name)
         if judgement.verdict is Verdict.FAULT and intent.kind in PAYMENTS:
             problems.append(("PAY-failure", f"{receipt.error.code} is not explained by the balances"))

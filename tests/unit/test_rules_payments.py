@@ -69,6 +69,25 @@ def test_a_failed_payment_is_explained_by_its_balances(error, tokens, payer, exp
     assert checks(settlement) == ([] if expected else ["PAY-failure"])
 
 
+@pytest.mark.parametrize(
+    ("error", "left", "expected"),
+    [
+        ("Custom(1)", -1, True),
+        ("Custom(1)", 0, False),
+        ("InsufficientFundsForRent", 1, True),
+        ("InsufficientFundsForRent", 890_879, True),
+        ("InsufficientFundsForRent", 890_880, False),
+    ],
+)
+def test_a_refill_that_the_core_wallet_cannot_pay_is_explained_by_its_lamports(error, left, expected):
+    refill = payment(OperationKind.REFILL, deltas={}, lamports={"x": "2000000", "y": "500000"})
+    payer = 2_500_000 + NETWORK_FEE + left
+    receipt = make_receipt({}, {"payer": (payer, payer - NETWORK_FEE), "x": (10**6, 10**6)}, error=error)
+    settlement = settle_payment(refill, receipt, None)
+    assert settlement.outcome is (Outcome.FAILED_EXPECTED if expected else Outcome.FAILED_UNEXPECTED)
+    assert checks(settlement) == ([] if expected else ["PAY-failure"])
+
+
 def test_a_commands_refusal_is_the_persons_business_and_no_fault():
     receipt = make_receipt({}, {"payer": (10**6, 10**6 - NETWORK_FEE)}, error="Custom(1024)")
     settlement = settle_payment(payment(OperationKind.ADMIN, deltas={}), receipt, None)
