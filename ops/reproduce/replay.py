@@ -79,18 +79,22 @@ def _load(machine: Machine, address: Address, entry: Mapping[str, Any] | None, p
 
 
 def _accounts(machine: Machine, reader: AccountReader, named: Iterable[Address]) -> dict[Address, Account | None]:
-    found: dict[Address, Account | None] = {}
-    for address in named:
-        account = machine.accounts.current(Pubkey.from_string(address)).account
-        if account is None:
-            found[address] = None
-            continue
-        owner = Address(str(account.owner))
-        found[address] = Account(
-            address=address,
-            lamports=account.lamports,
-            owner=owner,
-            raw=account.data,
-            decoded=reader.decode(address, owner, account.data),
-        )
-    return found
+    return {
+        address: _account(reader, address, machine.accounts.current(Pubkey.from_string(address)).account)
+        for address in named
+    }
+
+
+def _account(reader: AccountReader, address: Address, account: VmAccount | None) -> Account | None:
+    if account is None:
+        return None
+    owner = Address(str(account.owner))
+    decoded = reader.decode(address, owner, account.data)
+    return Account(address=address, lamports=account.lamports, owner=owner, raw=account.data, decoded=decoded)
+
+
+def read_account(address: Address, entry: Mapping[str, Any], program_id: str) -> Account:
+    """An account as a fault's evidence holds it; of another program than ``program_id`` only tokens are decoded."""
+    raw, owner = b64decode(entry["data"]), Address(entry["owner"])
+    decoded = AccountReader(program_id, "", "").decode(address, owner, raw)
+    return Account(address=address, lamports=int(entry["lamports"]), owner=owner, raw=raw, decoded=decoded)

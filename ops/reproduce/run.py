@@ -28,7 +28,10 @@ def reproduce(directory: Path, console: Console, *, fault: int | None = None, pr
         console.print(_why_not(chosen), soft_wrap=True)
         show_difference(chosen, console)
         return EXIT_CANNOT
-    context = Context.of(chosen.evidence["context"])
+    try:
+        context = Context.of(chosen.evidence["context"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise StressError(f"the record of fault {chosen.number} is damaged: {error!r}") from None
     own = directory / PROGRAM
     execution = _execution(chosen, context, own)
     if execution is None:

@@ -10,8 +10,9 @@ from rich.console import Console
 
 from domain.evidence import Problem
 from domain.facts import Account, Receipt
+from domain.ids import Address
 from ops.reproduce.recorded import Recorded
-from ops.reproduce.replay import Replay
+from ops.reproduce.replay import Replay, read_account
 
 #: What is compared only to say that a check saw a difference.
 _DIFFERENCES = (("expected", "actual"), ("wanted", "shown"), ("stored", "seen"))
@@ -30,9 +31,14 @@ def show_difference(recorded: Recorded, console: Console) -> None:
         if expected in recorded.evidence:
             _line(console, f"  {expected}: {recorded.evidence[expected]}")
             _line(console, f"  {actual}: {recorded.evidence.get(actual)}")
+    program_id = (recorded.evidence.get("context") or {}).get("program_id", "")
     for address, account in (recorded.evidence.get("accounts") or {}).items():
-        shown = "is not there" if account is None else f"{account['lamports']} lamports, owner {account['owner']}"
-        _line(console, f"  account {address}: {shown}")
+        if account is None:
+            _line(console, f"  {address} is not there")
+            continue
+        _line(console, f"  {address}")
+        for name, value in _fields(read_account(Address(address), account, program_id)).items():
+            _line(console, f"    {name}: {value}")
 
 
 def show_replay(replayed: Replay, names: Mapping[str, str], console: Console) -> None:
@@ -97,8 +103,10 @@ def _fields(account: Account | None) -> dict[str, Any]:
     found: dict[str, Any] = {"lamports": account.lamports, "owner": account.owner}
     if account.decoded is None:
         return found | {"data": account.raw.hex()}
-    content = {f"{name}": value for name, value in asdict(account.decoded).items() if name != "owner"}
-    return found | content | ({"authority": owner} if (owner := getattr(account.decoded, "owner", None)) else {})
+    for name, value in asdict(account.decoded).items():
+        shown = value.hex() if isinstance(value, bytes) else value
+        found["authority" if name == "owner" else name] = shown
+    return found
 
 
 def _line(console: Console, text: str) -> None:

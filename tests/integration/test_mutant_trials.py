@@ -10,7 +10,9 @@ import pytest
 from rich.console import Console
 
 from domain.errors import StressError
+from ops.localnet.settings import DEFAULT_PROGRAM
 from ops.mutants import chosen_mutants, run_mutants
+from ops.reproduce.run import reproduce
 
 SMOKE = Path(__file__).parents[2] / "scenarios" / "smoke.toml"
 
@@ -34,6 +36,10 @@ def test_mutants_of_ordinary_operations_are_caught_within_seconds(tmp_path):
     assert "WDR-fee" in checks[0] or any(name.startswith("PROBE-") for name in checks[0])
     assert "SWP-fee" in checks[1] or any(name.startswith("PROBE-") for name in checks[1])
     assert "caught 2 of 2" in text.getvalue()
+    for number in (5, 6):  # and each can be shown again, and shown to be mended
+        run = tmp_path / f"mutant-{number:02}"
+        assert reproduce(run, Console(quiet=True)) == 99
+        assert reproduce(run, Console(quiet=True), program=DEFAULT_PROGRAM) == 0
 
 
 def test_a_duration_that_cannot_be_read_is_refused_before_anything_is_built(tmp_path):

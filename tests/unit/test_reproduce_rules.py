@@ -98,6 +98,22 @@ def test_a_snapshot_or_an_audit_shows_the_difference_it_saw(tmp_path):
     assert "actual: 99" in text
 
 
+def test_the_accounts_of_a_snapshot_are_shown_by_field(tmp_path):
+    vault = {"lamports": "77", "owner": str(program.TOKEN_PROGRAM_ID), "data": token(903)["data"][0]}
+    accounts = {"vault": vault, "gone": None}
+    report(tmp_path, [SNAPSHOT | {"check": "J1", "evidence": {"accounts": accounts}}], [])
+    _, text = said(tmp_path)
+    assert "amount: 903" in text
+    assert "lamports: 77" in text
+    assert "gone is not there" in text
+
+
+def test_a_damaged_record_is_said_so(tmp_path):
+    report(tmp_path, [OWN], [])
+    with pytest.raises(StressError, match="the record of fault 1 is damaged: KeyError"):
+        said(tmp_path)
+
+
 def test_a_transaction_whose_accounts_were_not_recorded_is_said_so(tmp_path):
     report(tmp_path, [OWN | {"evidence": {"wanted": "x", "shown": "y"}}], [])
     code, text = said(tmp_path)
