@@ -26,21 +26,6 @@ _EXACT_FLAG: Final = 0x40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Baseline:
-    """What was there before we looked for the first time, and what only the caller can know.
-
-    The excesses of the first snapshot of a shared pool; the pool account's rent at creation; LP burned past the program
-    so far (A, B) as an upper bound, None when unknown, which leaves I5 to the marks and the audit.
-    """
-
-    rent_lamports: int = POOL_RENT_LAMPORTS
-    excess_a: int = 0
-    excess_b: int = 0
-    excess_lamports: int = 0
-    lp_burned: tuple[int, int] | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Outside:
     """More than the rules account for: somebody sent tokens or lamports past the program. The audit must explain it."""
 
@@ -71,7 +56,6 @@ class Snapshot:
     vaults: dict[Side, TokenAccount]
     lp_mints: dict[Side, Mint]
     steps: tuple[PolicyStep, ...]
-    baseline: Baseline
 
     @property
     def liquidity(self) -> tuple[int, int]:
@@ -86,12 +70,7 @@ class Snapshot:
 
     @property
     def lamport_excess(self) -> int:
-        return (
-            self.lamports
-            - self.baseline.rent_lamports
-            - self.state.total_fees_collected
-            + self.state.total_fees_consolidated
-        )
+        return self.lamports - POOL_RENT_LAMPORTS - self.state.total_fees_collected + self.state.total_fees_consolidated
 
 
 Messages = Iterator[str]
@@ -111,16 +90,6 @@ def _fee_counters(snapshot: Snapshot) -> Messages:
 def _surplus(snapshot: Snapshot) -> Messages:
     if snapshot.surplus < 0:
         yield f"G is {snapshot.surplus}: value left the pool"
-
-
-def _exact_surplus(snapshot: Snapshot) -> Messages:
-    """Only LP burned past the program may raise G of an exact-exchange pool."""
-    burned = snapshot.baseline.lp_burned
-    if not snapshot.pool.exact_exchange or burned is None:
-        return
-    limit = burned[0] * snapshot.pool.ratio_b + burned[1] * snapshot.pool.ratio_a
-    if snapshot.surplus > limit:
-        yield f"G of an exact-exchange pool is {snapshot.surplus}, burned LP explains {limit}"
 
 
 def _immutables(snapshot: Snapshot) -> Messages:
@@ -205,7 +174,6 @@ def _lamports(snapshot: Snapshot) -> Messages:
 CHECKS: Final[tuple[tuple[str, Check, bool], ...]] = (
     ("I1", _fee_counters, False),
     ("I4", _surplus, True),
-    ("I5", _exact_surplus, True),
     ("I7", _immutables, False),
     ("I8", _administered, False),
     ("I9", _fees, False),
@@ -215,9 +183,10 @@ CHECKS: Final[tuple[tuple[str, Check, bool], ...]] = (
 )
 
 
-def check_snapshot(pool: Pool, seen: Observation, policy: Policy | None, baseline: Baseline | None = None) -> Checked:
+def check_snapshot(pool: Pool, seen: Observation, policy: Policy | None) -> Checked:
     """All checks that this observation allows; what was not asked for is not judged.
 
+    I5 is no check of a snapshot: burned LP may raise G, and only a swap's own remainder tells (settle, the audit).
     Excesses are never faults here, but outside actions to be explained; as marks they may not fall either.
     """
     address = Address(pool.pool_id)
@@ -235,7 +204,6 @@ def check_snapshot(pool: Pool, seen: Observation, policy: Policy | None, baselin
         vaults=vaults,
         lp_mints=lp_mints,
         steps=policy.allowed_at(seen.slot) if policy is not None and pool.managed else (),
-        baseline=baseline or Baseline(),
     )
     complete = len(vaults) == len(lp_mints) == len(Side)
     faults = [_fault(pool, seen, "I11", message) for message in broken]
@@ -297,14 +265,13 @@ def _marks(snapshot: Snapshot, complete: bool) -> Iterator[Mark]:
 
 
 def _outside(snapshot: Snapshot, complete: bool) -> Iterator[Outside]:
-    baseline = snapshot.baseline
-    found = [("pool_lamports", snapshot.lamport_excess, baseline.excess_lamports)]
+    found = [("pool_lamports", snapshot.lamport_excess)]
     if complete:
-        found.append(("vault_a", snapshot.vault_excess(Side.A), baseline.excess_a))
-        found.append(("vault_b", snapshot.vault_excess(Side.B), baseline.excess_b))
-    for kind, excess, known in found:
-        if excess > known:
-            yield Outside(pool_id=snapshot.pool.pool_id, kind=kind, excess=excess - known, slot=snapshot.slot)
+        found.append(("vault_a", snapshot.vault_excess(Side.A)))
+        found.append(("vault_b", snapshot.vault_excess(Side.B)))
+    for kind, excess in found:
+        if excess > 0:
+            yield Outside(pool_id=snapshot.pool.pool_id, kind=kind, excess=excess, slot=snapshot.slot)
 
 
 def _fault(pool: Pool, seen: Observation, check: str, message: str) -> Fault:
