@@ -25,6 +25,10 @@ from tasks.runtime import Runtime
 
 #: The lease of a cycle has this much to spare (DESIGN.md 5).
 TIMEOUT_S: Final = 1.0
+#: Of one check and pool, in one process: a program that is wrong in every operation must not fill Redis with accounts.
+MOST_EXECUTIONS: Final = 20
+#: A broken counter stays broken: only the first snapshot has the transaction that broke it among the newest.
+MOST_SUSPECTED: Final = 1
 #: A snapshot is checked every few slots: one of the last successes on the pool is what broke it.
 SUSPECTS: Final = 16
 
@@ -34,7 +38,9 @@ log = structlog.get_logger()
 def make_reproducible(runtime: Runtime, begun: Begun, faults: Iterable[Fault]) -> None:
     """Complete the evidence of faults, in place. ``execution``: one transaction's; ``suspects``: a snapshot's."""
     for fault in faults:
-        if "context" in fault.evidence:
+        most = MOST_SUSPECTED if fault.signature is None else MOST_EXECUTIONS
+        key = (fault.check, fault.pool_id)
+        if "context" in fault.evidence or runtime.reproducible[key] >= most:
             continue  # several checks of one transaction share their evidence; a commit may be tried again
         try:
             pool = runtime.pool(PoolId(fault.pool_id)) if fault.pool_id else None
@@ -43,6 +49,7 @@ def make_reproducible(runtime: Runtime, begun: Begun, faults: Iterable[Fault]) -
                 fault.evidence["execution"] = _execution(runtime, fault, pool)
             elif pool is not None and fault.slot is not None and runtime.settings.local_chain:
                 fault.evidence["suspects"] = _suspects(runtime, fault, pool)
+            runtime.reproducible[key] += 1
         except StressError as error:
             log.info("evidence_incomplete", action="evidence_incomplete", check=fault.check, error=str(error))
 
@@ -94,12 +101,9 @@ def _reconstructed(runtime: Runtime, fault: Fault, pool: Pool | None) -> dict[st
 
 
 def _suspects(runtime: Runtime, fault: Fault, pool: Pool) -> list[dict[str, Any]]:
-    """The newest successes on the pool, oldest first. Once per check and pool: a broken counter stays broken."""
-    if (fault.check, pool.pool_id) in runtime.suspected:
-        return []
+    """The newest successes on the pool, oldest first."""
     options = {"address": pool.pool_id, "untilSlot": fault.slot, "limit": SUSPECTS, "also": _pool_accounts(pool)}
     found = _ask(runtime, "frt_getExecutions", [options])
-    runtime.suspected.add((fault.check, pool.pool_id))
     return [{**execution, "exact": True} for execution in reversed(found)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import monotonic
@@ -57,8 +58,8 @@ class Runtime:
     jitter: random.Random = field(default_factory=random.Random)
     wallets: dict[Address, ThreadId]  # whose wallet it is, filled as configurations are read; the keyring asks it
     snapshots: Snapshots = field(default_factory=Snapshots)
-    # (check, pool): whose transactions a fault of this process has named already (tasks/evidence.py).
-    suspected: set[tuple[str, str]] = field(default_factory=set)
+    # By check and pool: the faults whose evidence this process has made complete (tasks/evidence.py).
+    reproducible: Counter[tuple[str, str | None]] = field(default_factory=Counter)
     _pools: dict[PoolId, Pool] = field(default_factory=dict)
     _threads: dict[ThreadId, ThreadConfig] = field(default_factory=dict)
     _seed: int | None = None
