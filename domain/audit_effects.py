@@ -19,6 +19,8 @@ SYSTEM: Final = Address("11111111111111111111111111111111")
 TOKEN: Final = Address("TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA")
 ASSOCIATED: Final = Address("ATokenGPvbdGVxr1b2hvZbsiqW5xWH25efTNsLJA8knL")
 COMPUTE_BUDGET: Final = Address("ComputeBudget111111111111111111111111111111")
+# Its balances follow the lamports (SyncNative, CloseAccount), by amounts that no instruction names.
+_WRAPPED_SOL: Final = Address("So11111111111111111111111111111111111111112")
 _BASE58: Final = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 READABLE: Final = frozenset({SYSTEM, TOKEN, ASSOCIATED, COMPUTE_BUDGET})
 
@@ -47,7 +49,7 @@ class TokenFlow:
 
 @dataclass(slots=True, kw_only=True)
 class Effects:
-    """``readable`` is False when a program took part whose instructions we cannot read."""
+    """``readable`` is False when a program took part whose instructions we cannot read, or wrapped SOL."""
 
     flows: list[Flow] = field(default_factory=list)
     tokens: list[TokenFlow] = field(default_factory=list)
@@ -76,6 +78,7 @@ def effects_of(tx: ChainTx, program: Address) -> Effects:
     effects = Effects()
     if tx.error is not None:
         return effects
+    effects.readable = all(move.mint != _WRAPPED_SOL for move in tx.tokens.values())
     held = {address: before for address, (before, _) in tx.lamports.items()}
     held[tx.payer] = held.get(tx.payer, 0) - tx.fee
     for step in tx.steps:
@@ -115,6 +118,8 @@ def _lamport_flows(step: Step, tx: ChainTx, program: Address, held: dict[Address
             # The associated-token program tops a pre-funded address up with a transfer before it allocates.
             opens = top == ASSOCIATED
             yield Flow(source=accounts[0], destination=accounts[1], lamports=u64(data, 4), top=top, opens=opens)
+        elif tag == 5:  # WithdrawNonceAccount
+            yield Flow(source=accounts[0], destination=accounts[1], lamports=u64(data, 4), top=top)
         elif tag == 11:
             yield Flow(source=accounts[0], destination=accounts[2], lamports=u64(data, 4), top=top)
     elif step.program == TOKEN and data[:1] == b"\x09":
