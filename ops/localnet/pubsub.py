@@ -116,7 +116,8 @@ class PubSub:
             async for message in connection:
                 body = message.encode() if isinstance(message, str) else message
                 answer, new_id = self._answer(connection, body)
-                await connection.send(answer)
+                if answer:
+                    await connection.send(answer)
                 # Only now: a signature that already has its commitment is told after the subscription's number.
                 if new_id is not None:
                     self._tell_one(new_id)
@@ -128,9 +129,12 @@ class PubSub:
                 del self._subscriptions[number]
 
     def _answer(self, connection: ServerConnection, body: bytes) -> tuple[str, int | None]:
+        """The answer, "" to a notification, and the number of a new subscription."""
         request_id, new_id = None, None
         try:
             call = parse(body)
+            if isinstance(call, dict) and isinstance(call.get("method"), str) and "id" not in call:
+                return "", None  # like web3.js' ping every five seconds; JSON-RPC forbids an answer, an error's too
             request_id = call.get("id") if isinstance(call, dict) else None
             result, new_id = self._handle(connection, *_method_and_params(call))
             document = {"jsonrpc": "2.0", "result": result, "id": request_id}

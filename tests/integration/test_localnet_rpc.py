@@ -19,6 +19,7 @@ from solders.pubkey import Pubkey
 from solders.signature import Signature
 from solders.system_program import TransferParams, transfer
 from solders.transaction import VersionedTransaction
+from websockets.sync.client import connect
 
 from tests.support.localnet import (
     Localnet,
@@ -340,3 +341,14 @@ def test_pipelined_requests_are_answered_in_order(chain: Localnet) -> None:
         chain.call("frt_setFaults", {})
     ids = [json.loads(b"{" + part.split(b"{", 1)[1])["id"] for part in received.split(b"HTTP/1.1")[1:]]
     assert ids == list(range(5))
+
+
+def test_a_websocket_notification_gets_no_answer(chain: Localnet) -> None:
+    """web3.js sends a ping of this form every five seconds."""
+    with connect(chain.ws_url) as socket_:
+        socket_.send(json.dumps({"jsonrpc": "2.0", "method": "ping"}))
+        socket_.send(json.dumps({"jsonrpc": "2.0", "id": 7, "method": "nothing"}))
+        first = json.loads(socket_.recv(timeout=5))
+        assert (first["id"], first["error"]["code"]) == (7, -32601)
+        socket_.send("{")
+        assert json.loads(socket_.recv(timeout=5))["error"]["code"] == -32700
