@@ -9,13 +9,13 @@ from solders.pubkey import Pubkey
 
 from domain.chain import program
 from domain.errors import CommandCode, CommandError
-from domain.facts import POOL_FLAG_EXACT, Mint, Observation, PoolState, Receipt
+from domain.facts import POOL_FLAG_EXACT, POOL_FLAG_SIMPLE, Mint, Observation, PoolState, Receipt
 from domain.faults import Fault
 from domain.ids import Address, PoolId
 from domain.operations import CreateMint, InitializePool, Operation, OperationKind
 from domain.policy import ADMIN_FLAGS, Policy, PolicyStep
 from domain.pool import Pool
-from domain.ratio import PoolSpec, pool_spec
+from domain.ratio import PoolSpec, RatioType, classify, pool_spec
 from tasks.control.commands import Command
 
 CREATION_COST = 1_160_941_120  # CONTRACT.md 3.3, at the default rent
@@ -144,7 +144,7 @@ def _register(command: Command, spec: PoolSpec) -> None:
     state = seen.pool(accounts[0])
     if state is None:
         raise CommandError(CommandCode.CONTRACT_REFUSED, f"pool {pool_id} was created but cannot be read")
-    pool = _pool(command, spec, addresses, seen, state)
+    pool = _pool(command, spec, addresses, seen)
     command.draft.add_faults(_shape_faults(pool, state, command.core))
     store = command.runtime.store
     store.put_pool(pool)
@@ -160,10 +160,9 @@ def _register(command: Command, spec: PoolSpec) -> None:
     command.answer(_answer(pool, command.data["receipt"]["signature"]))
 
 
-def _pool(
-    command: Command, spec: PoolSpec, addresses: program.PoolAddresses, seen: Observation, state: PoolState
-) -> Pool:
+def _pool(command: Command, spec: PoolSpec, addresses: program.PoolAddresses, seen: Observation) -> Pool:
     lp_mints = [seen.accounts[Address(str(mint))] for mint in (addresses.lp_mint_a, addresses.lp_mint_b)]
+    ratio_type = classify(spec.ratio_a, spec.ratio_b, spec.decimals_a, spec.decimals_b)
     decimals = [lp.decoded.decimals if lp and isinstance(lp.decoded, Mint) else -1 for lp in lp_mints]
     return Pool(
         pool_id=PoolId(str(addresses.pool_state)),
@@ -180,7 +179,7 @@ def _pool(
         decimals_b=spec.decimals_b,
         lp_decimals_a=decimals[0],
         lp_decimals_b=decimals[1],
-        simple_ratio=bool(state.flags & 1),
+        simple_ratio=ratio_type is RatioType.SIMPLE,
         exact_exchange=spec.exact_exchange,
         bumps=addresses.bumps,
         created_slot=command.data["receipt"]["slot"],
@@ -200,9 +199,13 @@ def _shape_faults(pool: Pool, state: PoolState, core: Address) -> list[Fault]:
         "bumps": list(pool.bumps),
         "liquidity": ["0", "0"],
         "fees": [program.DEFAULT_LIQUIDITY_FEE_LAMPORTS, program.DEFAULT_SWAP_FEE_LAMPORTS],
-        "exact": pool.exact_exchange,
+        "flags": (POOL_FLAG_SIMPLE if pool.simple_ratio else 0) | (POOL_FLAG_EXACT if pool.exact_exchange else 0),
+        "collected": ["0"] * 6,
         "lp_decimals": [pool.decimals_a, pool.decimals_b],
+        "zeros": "",
     }
+    counters = [state.collected_liquidity_fees, state.collected_swap_fees, state.total_fees_collected]
+    counters += [state.total_fees_consolidated, state.consolidations, state.last_consolidation_at]
     shown: dict[str, Any] = {
         "owner": state.owner,
         "mints": [state.mint_a, state.mint_b],
@@ -212,8 +215,10 @@ def _shape_faults(pool: Pool, state: PoolState, core: Address) -> list[Fault]:
         "bumps": list(state.bumps),
         "liquidity": [str(state.liquidity_a), str(state.liquidity_b)],
         "fees": [state.liquidity_fee, state.swap_fee],
-        "exact": state.exact_exchange,
+        "flags": state.flags,
+        "collected": [str(counter) for counter in counters],
         "lp_decimals": [pool.lp_decimals_a, pool.lp_decimals_b],
+        "zeros": (state.zero_token_fees + state.zero_tail).strip(b"\0").hex(),
     }
     if wanted == shown:
         return []
