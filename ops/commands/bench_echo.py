@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -13,12 +15,15 @@ from rich.console import Console
 from rich.table import Table
 
 from domain.errors import StressError
-from ops.bench.echo.options import SCENARIOS, Impl, Load, Loop, Pattern, ServerOptions, scenario_of
+from ops.bench.echo.options import SCENARIOS, Impl, Load, Loop, Pattern, Placing, ServerOptions, scenario_of
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 FAILED = 99
+GIVE_WAY = 10  # nice of the client where throughput is compared
 OutOption = Annotated[Path, typer.Option(help="Folder for reports.")]
-Cores = Annotated[str | None, typer.Option(help="Core numbers, like 0 or 0,1.")]
+ServerCores = Annotated[str | None, typer.Option(help="Cores of a server that is started here, like 0 or 0,1.")]
+ClientCores = Annotated[str | None, typer.Option(help="Cores of the client processes.")]
+ClientNice = Annotated[int, typer.Option(help="0 to 19: by how much the client gives way to the server.")]
 
 
 @app.command("serve")
@@ -67,11 +72,15 @@ def run(
     burst: Annotated[int | None, typer.Option(help="Messages of one burst (pattern Burst).")] = None,
     processes: Annotated[int | None, typer.Option(help="Client processes.")] = None,
     loop: Annotated[Loop, typer.Option(help="Event loop of --impl.")] = Loop.UVLOOP,
-    server_cores: Cores = None,
-    client_cores: Cores = None,
+    server_cores: ServerCores = None,
+    client_cores: ClientCores = None,
+    client_nice: ClientNice = 0,
     out: OutOption = Path("runs/echo"),
 ) -> None:
-    """Measure one server. Exit code 0: every echo came back unchanged; 99: not, or stopped early; 1: could not run."""
+    """Measure one server. Exit code 0: every echo came back unchanged; 99: not, or stopped early; 1: could not run.
+
+    Ctrl-C (or SIGTERM) ends the run early; the report says `partial`.
+    """
     given: dict[str, Any] = {
         "clients": clients,
         "rate": rate,
@@ -87,8 +96,13 @@ def run(
     with _clear_errors():
         load = Load() if scenario is None else scenario_of(scenario)
         load = replace(load, **{key: value for key, value in given.items() if value is not None})
+        if rate is not None and not load.open_loop:
+            raise ValueError("rate: a closed loop has none")
+        if server_cores is not None and impl is None and command is None:
+            raise ValueError("server-cores: only of a server that is started here, by --impl or --command")
         source = _Source(url=url, impl=impl, command=command, pid=pid, name=name, language=language, loop=loop)
-        document, path = _measure(load, source, _cores(server_cores), _cores(client_cores), out)
+        placing = Placing(cores=_cores("client-cores", client_cores), nice=client_nice)
+        document, path = _measure(load, source, _cores("server-cores", server_cores), placing, out)
     Console().print(f"report in {path}", highlight=False, soft_wrap=True)
     raise typer.Exit(_exit_code(document))
 
@@ -110,22 +124,30 @@ def all_servers(
     out: OutOption = Path("runs/echo"),
     duration: Annotated[float | None, typer.Option(help="Measured seconds of each run.")] = None,
     loop: Annotated[Loop, typer.Option(help="Event loop of the servers.")] = Loop.UVLOOP,
-    processes: Annotated[int, typer.Option(help="Client processes of the scenarios with many clients.")] = 1,
-    server_cores: Cores = None,
-    client_cores: Cores = None,
+    processes: Annotated[int | None, typer.Option(help="Client processes of the scenario burst.")] = None,
+    server_cores: ServerCores = None,
+    client_cores: ClientCores = None,
+    client_nice: ClientNice = GIVE_WAY,
 ) -> None:
-    """The three scenarios against the three servers, and their comparison."""
+    """The three scenarios against the three servers, and their comparison.
+
+    In burst, which measures throughput, every server is given the first core as far as it can use it: there are as many
+    client processes as cores, and they give way to it. The options change that.
+    """
     documents = []
     with _clear_errors():
+        clients, servers = _cores("client-cores", client_cores), _cores("server-cores", server_cores)
+        cores = sorted(os.sched_getaffinity(0))
         for scenario in SCENARIOS:
             load = scenario_of(scenario)
-            load = replace(load, duration_s=duration or load.duration_s, processes=min(processes, load.clients))
-            for impl in Impl:
-                source = _Source(impl=impl, loop=loop)
-                documents.append(_measure(load, source, _cores(server_cores), _cores(client_cores), out)[0])
-        for scenario in SCENARIOS:
-            chosen = [each for each in documents if each["metadata"]["scenario"] == scenario]
-            _compare(chosen, out / f"compare-{scenario}.html")
+            load = replace(load, duration_s=load.duration_s if duration is None else duration)
+            placing, places = Placing(cores=clients), servers
+            if not load.open_loop:
+                load = replace(load, processes=len(cores) if processes is None else processes)
+                placing, places = Placing(cores=clients, nice=client_nice), servers or tuple(cores[:1])
+            runs = [_measure(load, _Source(impl=impl, loop=loop), places, placing, out)[0] for impl in Impl]
+            _compare(runs, out / f"compare-{scenario}.html")
+            documents += runs
     raise typer.Exit(max(_exit_code(document) for document in documents))
 
 
@@ -164,7 +186,7 @@ class _Source:
 
 
 def _measure(
-    load: Load, source: _Source, server_cores: tuple[int, ...], client_cores: tuple[int, ...], out: Path
+    load: Load, source: _Source, server_cores: tuple[int, ...], placing: Placing, out: Path
 ) -> tuple[dict[str, Any], Path]:
     from ops.bench.echo import report
     from ops.bench.echo import run as bench
@@ -180,13 +202,15 @@ def _measure(
         elif source.command is not None:
             started = bench.foreign_server(bench.split_command(source.command), url, server_cores)
             pid, url = servers.enter_context(started)
+        # SIGTERM ends a run as Ctrl-C does: with a report, and without the server that was started for it.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         with console.status(f"{load.scenario} against {source.name}: connecting") as status:
 
             def show(what: str, sent: int, received: int, errors: int) -> None:
                 counts = f"{sent:,} sent, {received:,} back, {errors:,} errors"
                 status.update(f"{load.scenario} against {source.name}: {what}, {counts}")
 
-            outcome = bench.measure(load, url, pid=pid, progress=show, cores=client_cores)
+            outcome = bench.measure(load, url, pid=pid, progress=show, placing=placing)
     document = report.build(outcome, report.server_facts(source.name, source.language, options))
     path = report.write(document, out)
     _print([document])
@@ -194,21 +218,19 @@ def _measure(
 
 
 def _compare(documents: list[dict[str, Any]], html: Path) -> None:
-    from ops.bench.echo.compare import page, rank
+    from ops.bench.echo.compare import page, rank, ratios
 
     ranking = rank(documents)
     html.parent.mkdir(parents=True, exist_ok=True)
     html.write_text(page(documents, ranking), encoding="utf-8")
     _print(documents)
     console = Console()
-    if ranking.order is None:
-        console.print(ranking.why, highlight=False)
-    else:
-        best = documents[ranking.order[-1]]["throughput"]["messagesPerSecond"] or 1
+    console.print(ranking.why, highlight=False, soft_wrap=True)
+    if ranking.order is not None:
+        slowest = documents[ranking.order[-1]]
         for index in ranking.order:
-            rate = documents[index]["throughput"]["messagesPerSecond"]
             name = documents[index]["metadata"]["serverName"]
-            console.print(f"  {name:12} {rate / best:5.2f} x the slowest", highlight=False)
+            console.print(f"  {name:12} {ratios(documents[index], slowest)}", highlight=False)
     console.print(f"page in {html}", highlight=False, soft_wrap=True)
 
 
@@ -224,14 +246,15 @@ def _print(documents: list[dict[str, Any]]) -> None:
 
 
 def _exit_code(document: dict[str, Any]) -> int:
-    failed = document["errors"]["errorRate"] > 0 or document["errors"]["outOfOrder"] or document["metadata"]["partial"]
-    return FAILED if failed else 0
+    harmless = ("connectionRetries", "errorRate", "first")
+    failed = any(value for name, value in document["errors"].items() if name not in harmless)
+    return FAILED if failed or document["metadata"]["partial"] else 0
 
 
-def _cores(text: str | None) -> tuple[int, ...]:
+def _cores(name: str, text: str | None) -> tuple[int, ...]:
     if text is None:
         return ()
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
-        raise ValueError(f"cores: {text!r} is not a list of core numbers") from None
+        raise ValueError(f"{name}: {text!r} is not a list of core numbers") from None

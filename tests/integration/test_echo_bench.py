@@ -14,6 +14,7 @@ import threading
 from dataclasses import replace
 
 import jsonschema
+import psutil
 import pytest
 from websockets.asyncio.server import serve
 
@@ -109,6 +110,7 @@ def test_a_stall_shows_in_the_latencies_of_all_that_were_due_in_it():
         (lambda n, message: [message[:-1] + b"\0"] if n % 10 == 3 else [message], "mismatched"),
         (lambda n, message: [message, message] if n % 10 == 3 else [message], "duplicated"),
         (lambda n, message: ["text"] if n % 10 == 3 else [message], "mismatched"),
+        (lambda n, message: [["te", "xt"]] if n % 10 == 3 else [message], "mismatched"),
     ],
 )
 def test_what_is_wrong_with_an_echo_is_counted_as_such(answer, wrong):
@@ -117,6 +119,20 @@ def test_what_is_wrong_with_an_echo_is_counted_as_such(answer, wrong):
     count = getattr(tally, wrong)
     assert tally.sent / 20 <= count <= tally.sent / 5
     assert tally.errors >= count
+
+
+def test_an_echo_in_fragments_is_an_echo():
+    """RFC 6455 5.4: a server may cut messages as it likes."""
+    with wrong_server(lambda n, message: [[message[:1], message[1:99], message[99:]]]) as url:
+        tally = measure(SHORT, url).tally
+    assert tally.errors == tally.out_of_order == 0
+    assert tally.received == tally.sent > 100
+
+
+def test_a_lost_message_does_not_put_the_later_ones_out_of_order():
+    with wrong_server(lambda n, message: [] if n == 20 else [message]) as url:
+        tally = measure(SHORT, url).tally
+    assert (tally.lost, tally.out_of_order) == (SHORT.clients, 0)
 
 
 def test_echoes_out_of_order_are_matched_and_counted():
@@ -132,29 +148,117 @@ def test_echoes_out_of_order_are_matched_and_counted():
     assert tally.out_of_order >= tally.received // 3
 
 
-def test_killing_the_server_leaves_a_report_with_the_errors(tmp_path):
-    load = ["--clients", "5", "--rate", "50", "--duration", "4", "--warm-up", "0", "--out", str(tmp_path)]
-    with own_server(ServerOptions(impl=Impl.WEBSOCKETS, port=0)) as (pid, url):
-        command = [sys.executable, "-m", "ops.cli", "bench", "echo", "run", "--url", url, "--pid", str(pid), *load]
-        run = subprocess.Popen(command)
-        deadline = threading.Event()
-        while not connections_of(pid):
-            assert run.poll() is None
-            deadline.wait(0.05)
-        deadline.wait(1.5)  # the moment does not matter, as long as it is in the middle
+@contextlib.contextmanager
+def running(folder, pid, *options):
+    """`frt bench echo run` against the server ``pid``, in a process group of its own as a terminal would have it."""
+    command = [sys.executable, "-m", "ops.cli", "bench", "echo", "run", "--out", str(folder), *options]
+    run = subprocess.Popen(command, process_group=0, stderr=subprocess.PIPE, text=True)
+    try:
+        yield run
+    finally:
+        if run.poll() is None:
+            run.kill()
+        run.wait()
+        run.stderr.close()
+
+
+def until(run, happened):
+    """Wait for it; the run must not end before."""
+    pause = threading.Event()
+    while not happened():
+        assert run.poll() is None
+        pause.wait(0.05)
+
+
+def connections_of(pid: int) -> int:
+    return sum(each.status == psutil.CONN_ESTABLISHED for each in psutil.Process(pid).net_connections("tcp"))
+
+
+def cpu_s_of(pid: int) -> float:
+    return sum(psutil.Process(pid).cpu_times()[:2])
+
+
+@pytest.fixture
+def echo():
+    """A server for one test: its pid and URL."""
+    with own_server(ServerOptions(impl=Impl.WEBSOCKETS, port=0)) as found:
+        yield found
+
+
+def the_report(folder):
+    (path,) = folder.glob("*.json")
+    return report.read(path)  # checks the schema
+
+
+def test_killing_the_server_leaves_a_report_with_the_errors(tmp_path, echo):
+    pid, url = echo
+    load = ["--clients", "5", "--rate", "50", "--duration", "4", "--warm-up", "0"]
+    with running(tmp_path, pid, "--url", url, "--pid", str(pid), *load) as run:
+        until(run, lambda: connections_of(pid) == 5)
+        busy_s = cpu_s_of(pid)
+        until(run, lambda: cpu_s_of(pid) > busy_s + 0.03)  # in the midst of the load
         os.kill(pid, signal.SIGKILL)
         assert run.wait(30) == 99
-    (path,) = tmp_path.glob("*.json")
-    errors = report.read(path)["errors"]
+    errors = the_report(tmp_path)["errors"]
     assert errors["connectionsLost"] == 5
     assert errors["messagesNotSent"] > 100
     assert errors["errorRate"] > 0.2
 
 
-def connections_of(pid: int) -> int:
-    import psutil
+def test_killing_a_client_process_leaves_a_partial_report(tmp_path, echo):
+    pid, url = echo
+    load = ["--clients", "4", "--rate", "50", "--duration", "3", "--warm-up", "0", "--processes", "2"]
+    with running(tmp_path, pid, "--url", url, *load) as run:
+        until(run, lambda: connections_of(pid) == 4)
+        first = next(
+            each for each in psutil.Process(run.pid).children() if any("spawn_main" in word for word in each.cmdline())
+        )
+        first.kill()
+        assert run.wait(30) == 99
+    document = the_report(tmp_path)
+    assert document["errors"]["clientProcessesDied"] == 1
+    assert document["metadata"]["partial"]
+    assert "a client process died" in document["errors"]["first"][0]
+    assert document["throughput"]["messagesReceived"] == document["throughput"]["messagesSent"] > 100  # the other one's
 
-    return sum(each.status == psutil.CONN_ESTABLISHED for each in psutil.Process(pid).net_connections("tcp"))
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_in_the_middle_leaves_a_partial_report(tmp_path, echo, number):
+    pid, url = echo
+    load = ["--clients", "4", "--rate", "50", "--duration", "600", "--warm-up", "0", "--processes", "2"]
+    with running(tmp_path, pid, "--url", url, *load) as run:
+        until(run, lambda: connections_of(pid) == 4)
+        busy_s = cpu_s_of(pid)
+        until(run, lambda: cpu_s_of(pid) > busy_s + 0.05)
+        os.killpg(run.pid, number) if number == signal.SIGINT else run.send_signal(number)  # Ctrl-C goes to all
+        assert run.wait(30) == 99
+        assert run.stderr.read() == ""
+    document = the_report(tmp_path)
+    assert document["metadata"]["partial"]
+    assert 0 < document["metadata"]["measuredSeconds"] < 60
+    assert document["throughput"]["messagesReceived"] > 0
+    assert sum(document["errors"][name] for name in ("mismatches", "connectionsLost", "clientProcessesDied")) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "connected"),
+    [
+        (["--clients", "50", "--ramp", "600"], 1),  # while they connect
+        (["--clients", "3", "--warm-up", "600"], 3),
+    ],
+)
+def test_ctrl_c_before_the_measurement_leaves_a_partial_report(tmp_path, echo, options, connected):
+    pid, url = echo
+    with running(tmp_path, pid, "--url", url, *options) as run:
+        until(run, lambda: connections_of(pid) >= connected)
+        os.killpg(run.pid, signal.SIGINT)
+        assert run.wait(30) == 99
+        assert run.stderr.read() == ""
+    document = the_report(tmp_path)
+    assert document["metadata"]["partial"]
+    assert document["client"]["connected"] >= 1
+    assert document["throughput"]["messagesSent"] == 0
+    assert document["latency"]["p99"] is None
 
 
 @pytest.mark.parametrize(
@@ -169,7 +273,14 @@ def connections_of(pid: int) -> int:
         ([], "give --url, or --impl"),
         (["--url", "ws://127.0.0.1:1/", "--command", "/no/such/server"], "'/no/such/server' could not be started"),
         (["--impl", "picows", "--pid", "1"], "not together with"),
-        (["--impl", "picows", "--server-cores", "a"], "'a' is not a list of core numbers"),
+        (["--impl", "picows", "--server-cores", "a"], "server-cores: 'a' is not a list of core numbers"),
+        (["--impl", "picows", "--client-cores", "4711"], "client-cores: 4711 is not within 0"),
+        (["--impl", "picows", "--server-cores", "4711"], "server-cores: 4711 is not within 0"),
+        (["--impl", "picows", "--client-nice", "20"], "client-nice: 20 is not within 0 and 19"),
+        (["--url", "ws://127.0.0.1:1/", "--server-cores", "0"], "server-cores: only of a server that is started here"),
+        (["--url", "ws://127.0.0.1:1/", "--command", "false"], "it ended with code 1 before anything listened"),
+        (["--url", "ws://127.0.0.1:1/", "--command", ""], "command: it is empty"),
+        (["--impl", "picows", "--pattern", "Closed", "--rate", "7"], "rate: a closed loop has none"),
     ],
 )
 def test_wrong_options_are_one_clear_line(options, words, tmp_path):

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ops.bench.echo.client.messages import Messages
+from ops.bench.echo.client.messages import NO_ID, Messages
 from ops.bench.echo.client.pattern import planned_s
 from ops.bench.echo.client.tally import histogram_of, latency_ms, merged
-from ops.bench.echo.compare import page, rank
-from ops.bench.echo.options import SCENARIOS, Load, Pattern, Target
+from ops.bench.echo.compare import page, rank, ratios
+from ops.bench.echo.options import SCENARIOS, Load, Pattern, Placing, Target, check_cores
+from ops.bench.echo.run import Outcome
 
 
 def exact(samples: list[int], percentile: float) -> int:
@@ -72,8 +73,8 @@ def test_a_message_gives_its_id_back(number, client, size, text):
 
 @pytest.mark.parametrize("echo", [b"", b"short", b"{}", b"[1]", b'{"messageId":"x"}', b"\xff\xfe"])
 def test_what_holds_no_id_has_none(echo):
-    assert Messages(text=True, payload_bytes=1, seed=1).id_of(echo) is None
-    assert Messages(text=False, payload_bytes=1, seed=1).id_of(echo[:19]) is None
+    assert Messages(text=True, payload_bytes=1, seed=1).id_of(echo) == NO_ID
+    assert Messages(text=False, payload_bytes=1, seed=1).id_of(echo[:19]) == NO_ID
 
 
 @pytest.mark.parametrize(
@@ -93,6 +94,15 @@ def test_a_wrong_load_names_the_option_and_its_limits(change, words):
         replace(SCENARIOS["single"], **change)
 
 
+def test_a_wrong_place_names_the_option():
+    with pytest.raises(ValueError, match="client-nice: 20 is not within 0 and 19"):
+        Placing(nice=20)
+    with pytest.raises(ValueError, match=r"client-cores: 0,9999 is not within 0"):
+        Placing(cores=(0, 9999))
+    with pytest.raises(ValueError, match=r"server-cores: 9999 is not within 0"):
+        check_cores("server-cores", (9999,))
+
+
 @pytest.mark.parametrize("url", ["http://a/", "ws://", "ws://a:99999/", "nonsense"])
 def test_a_wrong_url_is_refused(url):
     with pytest.raises(ValueError, match="url: "):
@@ -107,13 +117,41 @@ def document(name: str, rate: float, **changes) -> dict:
         "throughput": {"messagesPerSecond": rate},
         "latency": dict.fromkeys(("p50", "p90", "p99", "p99_9", "max"), 1.0) | {"curve": [[0.0, 0.1], [99.0, 2.0]]},
         "errors": {"errorRate": 0.0},
-        "client": {"client_saturated": changes.get("saturated", False), "cpuOfOneCore": [0.5]},
+        "client": {
+            "client_saturated": changes.get("saturated", False),
+            "cpuOfOneCore": [0.5],
+            "waitingForACore": [changes.get("waiting", 0.1)],
+        },
+        "server": {"cpuOfOneCore": changes.get("server", 0.7), "messagesPerCpuSecond": 2 * rate},
         "resourceUsage": {"samples": []},
     }
 
 
 def test_the_fastest_comes_first():
     assert rank([document("a", 10), document("b", 30), document("c", 20)]).order == (1, 2, 0)
+
+
+def test_a_client_short_of_cores_makes_it_at_least():
+    short = document("b", 30, waiting=0.45)
+    assert rank([document("a", 10), short]).why == "by messages per second (b: at least, the client was short of cores)"
+    filled = document("b", 30, waiting=0.45, server=0.95)  # the server had no more to give
+    assert rank([document("a", 10), filled]).why == "by messages per second"
+    assert ratios(short, document("a", 10)) == "3.00 x the slowest, 3.00 x per CPU second of the server"
+
+
+@pytest.mark.parametrize(
+    ("cpu", "cores", "saturated"),
+    [
+        ([0.91], 2, True),
+        ([0.89], 2, False),
+        ([0.24] * 4, 1, True),  # four that share one core fill it
+        ([0.24] * 4, 2, False),
+    ],
+)
+def test_a_full_core_or_full_cores_are_saturation(cpu, cores, saturated):
+    outcome = Outcome.__new__(Outcome)
+    outcome.cpu, outcome.cores = cpu, cores
+    assert outcome.client_saturated is saturated
 
 
 @pytest.mark.parametrize(

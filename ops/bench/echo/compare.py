@@ -28,27 +28,44 @@ class Ranking:
 
 
 HEADINGS: Final = ("server", "scenario", "msg/s", "p50 ms", "p90 ms", "p99 ms", "p99.9 ms", "max ms", "errors")
-MORE_HEADINGS: Final = ("server CPU %", "server MiB", "client CPU %", "note")
+MORE_HEADINGS: Final = ("server CPU %", "msg per server CPU s", "server MiB", "client CPU %", "note")
+BUSY: Final = 0.9  # of a core
 
 
 def row(document: Document) -> tuple[str, ...]:
     """One line of the table under HEADINGS and MORE_HEADINGS."""
-    metadata, latency, client = document["metadata"], document["latency"], document["client"]
+    metadata, latency, client, server = (document[name] for name in ("metadata", "latency", "client", "server"))
     samples = document["resourceUsage"]["samples"]
-    cpu = sum(sample["cpuPercent"] for sample in samples) / len(samples) if samples else None
     memory = max((sample["memoryBytes"] for sample in samples), default=None)
-    told = {"client saturated": client["client_saturated"], "partial": metadata["partial"]}
+    told = {
+        "client saturated": client["client_saturated"],
+        "client short of cores": is_short_of_cores(document),
+        "partial": metadata["partial"],
+    }
     return (
         metadata["serverName"],
         metadata["scenario"],
         f"{document['throughput']['messagesPerSecond']:,.0f}",
         *(_ms(latency[name]) for name in ("p50", "p90", "p99", "p99_9", "max")),
         f"{100 * document['errors']['errorRate']:.3g} %",
-        "-" if cpu is None else f"{cpu:.0f}",
+        _whole(server["cpuOfOneCore"], 100),
+        _whole(server["messagesPerCpuSecond"]),
         "-" if memory is None else f"{memory / 2**20:.0f}",
         "/".join(f"{100 * share:.0f}" for share in client["cpuOfOneCore"]),
         ", ".join(note for note, applies in told.items() if applies),
     )
+
+
+def is_short_of_cores(document: Document) -> bool:
+    """Whether the client waited for cores while the server did not fill one: a better machine would show more."""
+    client, server_share = document["client"], document["server"]["cpuOfOneCore"]
+    shares = zip(client["cpuOfOneCore"], client["waitingForACore"], strict=True)
+    wanting = any(cpu + waiting > BUSY for cpu, waiting in shares)
+    return wanting and not client["client_saturated"] and (server_share is None or server_share < BUSY)
+
+
+def _whole(value: float | None, scale: int = 1) -> str:
+    return "-" if value is None else f"{scale * value:,.0f}"
 
 
 def _ms(value: float | None) -> str:
@@ -71,7 +88,16 @@ def rank(documents: Sequence[Document]) -> Ranking:
     if first["loop"] == "open":
         return Ranking(order=None, why="not ranked: an open loop sends the same to all; compare the latencies")
     order = sorted(range(len(documents)), key=lambda n: -documents[n]["throughput"]["messagesPerSecond"])
-    return Ranking(order=tuple(order), why="by messages per second")
+    short = [document["metadata"]["serverName"] for document in documents if is_short_of_cores(document)]
+    at_least = f" ({', '.join(short)}: at least, the client was short of cores)" if short else ""
+    return Ranking(order=tuple(order), why=f"by messages per second{at_least}")
+
+
+def ratios(document: Document, slowest: Document) -> str:
+    """How many times the slowest it is, by messages per second and per CPU second of the server."""
+    text = f"{document['throughput']['messagesPerSecond'] / (slowest['throughput']['messagesPerSecond'] or 1):.2f} x"
+    own, other = (each["server"]["messagesPerCpuSecond"] for each in (document, slowest))
+    return f"{text} the slowest, {own / other:.2f} x per CPU second of the server" if own and other else text
 
 
 def _load(document: Document) -> Document:

@@ -1,10 +1,12 @@
-"""What an echo server and a benchmark run can be told, validated. Pure.
+"""What an echo server and a benchmark run can be told, validated. Pure, but for the question which cores there are.
 
 Every wrong value is one ValueError with the option's name and its limits.
 """
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -16,6 +18,7 @@ MAX_RATE: Final = 1_000_000.0
 MAX_PAYLOAD_BYTES: Final = 1024 * MIB
 MAX_SECONDS: Final = 86_400.0
 MAX_PROCESSES: Final = 256
+MAX_NICE: Final = 19
 
 
 def _within(name: str, value: float, low: float, high: float) -> None:
@@ -132,3 +135,22 @@ class Target:
             raise ValueError(f"url: {self.url!r} is not a ws:// or wss:// URL")
         object.__setattr__(self, "host", parts.hostname)
         object.__setattr__(self, "port", port or (443 if parts.scheme == "wss" else 80))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placing:
+    """Where the client runs beside the server: core numbers, and how far its priority is lowered."""
+
+    cores: tuple[int, ...] = ()
+    nice: int = 0
+
+    def __post_init__(self) -> None:
+        _within("client-nice", self.nice, 0, MAX_NICE)
+        check_cores("client-cores", self.cores)
+
+
+def check_cores(name: str, cores: Sequence[int]) -> None:
+    """ValueError for cores that this process may not use."""
+    found = sorted(os.sched_getaffinity(0))
+    if not set(cores) <= set(found):
+        raise ValueError(f"{name}: {','.join(map(str, cores))} is not within {','.join(map(str, found))}")

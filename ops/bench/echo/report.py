@@ -66,10 +66,23 @@ def build(outcome: Outcome, server: Document) -> Document:
         "client": {
             "connected": tally.connected,
             "cpuOfOneCore": outcome.cpu,
+            "waitingForACore": outcome.waiting,
+            "coresAllowed": outcome.cores,
             "client_saturated": outcome.client_saturated,
             "lateSends": tally.late,
         },
+        "server": _server(outcome),
         "resourceUsage": {"intervalSeconds": 1, "samples": outcome.resources},
+    }
+
+
+def _server(outcome: Outcome) -> Document:
+    """What it used in the measured time. What one of its CPU seconds echoes, no client can distort."""
+    cpu_s, seconds = outcome.server_cpu_s, outcome.measured_s
+    return {
+        "cpuSeconds": cpu_s,
+        "cpuOfOneCore": None if cpu_s is None or not seconds else round(cpu_s / seconds, 4),
+        "messagesPerCpuSecond": round(outcome.tally.received / cpu_s, 1) if cpu_s else None,
     }
 
 
@@ -87,6 +100,7 @@ def _client_config(outcome: Outcome) -> Document:
         "warmUpSeconds": load.warm_up_s,
         "rampSeconds": load.ramp_s,
         "processes": load.processes,
+        "nice": outcome.nice,
         "seed": load.seed,
     }
 
@@ -98,6 +112,7 @@ def _errors(outcome: Outcome) -> Document:
         "connectionErrors": tally.connect_errors,
         "connectionRetries": tally.connect_retries,
         "connectionsLost": tally.disconnected,
+        "clientProcessesDied": outcome.died,
         "messagesLost": tally.lost,
         "messagesNotSent": tally.not_sent,
         "mismatches": tally.mismatched,

@@ -23,7 +23,6 @@ class Tally:
     and never echoed. Connection figures are of the whole run.
     """
 
-    planned: int = 0
     sent: int = 0
     received: int = 0
     late: int = 0
@@ -42,6 +41,11 @@ class Tally:
         return Tally(**{each.name: getattr(self, each.name) + getattr(other, each.name) for each in fields(Tally)})
 
     @property
+    def planned(self) -> int:
+        """Due in the measured time."""
+        return self.sent + self.not_sent
+
+    @property
     def errors(self) -> int:
         """Everything that should not have happened."""
         failed = self.lost + self.not_sent + self.mismatched + self.duplicated
@@ -50,13 +54,18 @@ class Tally:
 
 @dataclass(slots=True, kw_only=True)
 class ProcessResult:
-    """What one client process tells at its end. ``cpu``: share of a core over the measured time."""
+    """What one client process tells at its end.
+
+    ``cpu``: share of a core over the measured time; ``waiting``: share of it in which all its cores were taken.
+    """
 
     tally: Tally
     latencies_ns: array[int]
     cpu: float
+    waiting: float
     measured_s: float
     partial: bool = False
+    died: bool = False
     messages: list[str] = field(default_factory=list)  # first errors, in words
 
 

@@ -10,11 +10,11 @@ import asyncio
 import gc
 import heapq
 import os
-import signal
 from collections.abc import Coroutine, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection as Pipe
+from pathlib import Path
 from time import monotonic_ns, process_time
 from typing import Final
 
@@ -34,6 +34,7 @@ CONNECT_TIMEOUT_S: Final = 10.0
 FIRST_BACKOFF_S: Final = 0.1
 LONGEST_BACKOFF_S: Final = 2.0
 DRAIN_S: Final = 5.0  # how long the last echoes may take
+SPARE_BYTES: Final = 65_536  # what an echo may be longer than its payload
 PROGRESS_S: Final = 0.5
 KEPT_MESSAGES: Final = 5
 
@@ -46,7 +47,7 @@ class Job:
     load: Load
     clients: range
     cores: tuple[int, ...] = ()
-    max_message_bytes: int = 64 * 1024 * 1024
+    nice: int = 0
 
 
 class Worker:
@@ -61,7 +62,7 @@ class Worker:
         self._errors: list[str] = []
         self._again: set[asyncio.Task[None]] = set()
         self._connections = [self._connection(client) for client in job.clients]
-        self._cpu_s = 0.0
+        self._cpu_s = self._waiting_s = 0.0
         self._measured_s = 0.0
 
     def _connection(self, client: int) -> Connection:
@@ -87,16 +88,37 @@ class Worker:
             self._errors.append(message)
 
     async def run(self) -> ProcessResult:
-        """Connect, wait for the start, load, drain."""
+        """Connect, wait for the start, load, drain; a stop cuts each of them short."""
         loop = asyncio.get_running_loop()
         loop.add_reader(self._pipe.fileno(), self._hear)
-        await self._connect_all()
+        await self._unless_stopped(self._connect_all())
         self._pipe.send(("connected", sum(connection.is_open for connection in self._connections)))
-        load = self._job.load
-        start_ns = await self._go
+        await self._unless_stopped(asyncio.wait_for(self._go, None))
+        if not self._stop.is_set():
+            await self._load(self._go.result())
+        self._over = True
+        for connection in self._connections:
+            connection.lose_pending()
+            connection.close()
+        for task in self._again:
+            task.cancel()
         measured = self._measured
+        measured.tally.received = len(measured.latencies_ns)
+        return ProcessResult(
+            tally=measured.tally,
+            latencies_ns=measured.latencies_ns,
+            cpu=self._cpu_s / self._measured_s if self._measured_s else 0.0,
+            waiting=self._waiting_s / self._measured_s if self._measured_s else 0.0,
+            measured_s=self._measured_s,
+            partial=self._stop.is_set(),
+            messages=self._errors,
+        )
+
+    async def _load(self, start_ns: int) -> None:
+        load, measured = self._job.load, self._measured
         measured.begins_ns = start_ns + round(load.warm_up_s * SECOND_NS)
         measured.ends_ns = measured.begins_ns + round(load.duration_s * SECOND_NS)
+        loop = asyncio.get_running_loop()
         progress = loop.create_task(self._progress())
         gc.collect()
         gc.freeze()
@@ -105,20 +127,20 @@ class Worker:
         await cpu
         await self._drain()
         progress.cancel()
-        self._over = True
-        for connection in self._connections:
-            connection.lose_pending()
-            connection.close()
-        for task in self._again:
-            task.cancel()
-        return ProcessResult(
-            tally=measured.tally,
-            latencies_ns=measured.latencies_ns,
-            cpu=self._cpu_s / self._measured_s if self._measured_s else 0.0,
-            measured_s=self._measured_s,
-            partial=self._stop.is_set(),
-            messages=self._errors,
-        )
+
+    async def _unless_stopped(self, work: Coroutine[None, None, object]) -> None:
+        """``work``, given up when a stop comes."""
+        doing, stopped = asyncio.ensure_future(work), asyncio.ensure_future(self._stop.wait())
+        await asyncio.wait((doing, stopped), return_when=asyncio.FIRST_COMPLETED)
+        for each in (doing, stopped):
+            each.cancel()
+        await asyncio.gather(doing, stopped, return_exceptions=True)
+
+    async def _until(self, moment_ns: int) -> None:
+        """Until then, or a stop."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(0, moment_ns - monotonic_ns()) / SECOND_NS):
+                await self._stop.wait()
 
     def _hear(self) -> None:
         try:
@@ -130,8 +152,6 @@ class Worker:
             self._go.set_result(what[1])
         elif what[0] == "stop":
             self._stop.set()
-            if not self._go.done():
-                self._go.set_result(monotonic_ns())
 
     async def _connect_all(self) -> None:
         load = self._job.load
@@ -158,7 +178,7 @@ class Worker:
                         lambda: connection,
                         self._job.url,
                         enable_auto_pong=False,
-                        max_frame_size=self._job.max_message_bytes,
+                        max_frame_size=2 * self._job.load.payload_bytes + SPARE_BYTES,
                         logger_name="echo-client",
                     )
             except (OSError, WSError, TimeoutError) as error:
@@ -218,23 +238,20 @@ class Worker:
 
     async def _closed_loop(self, start_ns: int) -> None:
         """One message of each client is under way at any time."""
-        await asyncio.sleep(max(0, start_ns - monotonic_ns()) / SECOND_NS)
+        await self._until(start_ns)
         for connection in self._connections:
             connection.send(monotonic_ns())
-        with suppress(TimeoutError):
-            async with asyncio.timeout(max(0, self._measured.ends_ns - monotonic_ns()) / SECOND_NS):
-                await self._stop.wait()
+        await self._until(self._measured.ends_ns)
 
     async def _measure_cpu(self) -> None:
-        """Our own share of a core over the measured time, which a stop may cut short."""
+        """Our share of a core over the measured time, which a stop may cut short, and how long we waited for one."""
         measured = self._measured
-        await asyncio.sleep(max(0, measured.begins_ns - monotonic_ns()) / SECOND_NS)
-        began_ns, cpu_s = monotonic_ns(), process_time()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(max(0, measured.ends_ns - began_ns) / SECOND_NS):
-                await self._stop.wait()
+        await self._until(measured.begins_ns)
+        began_ns, cpu_s, waited_s = monotonic_ns(), process_time(), _waited_s()
+        await self._until(measured.ends_ns)
         self._cpu_s = process_time() - cpu_s
-        self._measured_s = (monotonic_ns() - began_ns) / SECOND_NS
+        self._waiting_s = _waited_s() - waited_s
+        self._measured_s = max(0, monotonic_ns() - max(began_ns, measured.begins_ns)) / SECOND_NS
 
     async def _drain(self) -> None:
         deadline = self._now_s() + (DRAIN_S if not self._stop.is_set() else 0.5)
@@ -246,14 +263,19 @@ class Worker:
         while True:
             await asyncio.sleep(PROGRESS_S)
             measured = self._measured
-            self._pipe.send(("progress", measured.sent, measured.received, measured.tally.errors))
+            self._pipe.send(("progress", measured.tally.sent, len(measured.latencies_ns), measured.tally.errors))
+
+
+def _waited_s() -> float:
+    """Seconds that this process could have run, and all its cores were taken."""
+    return int(Path("/proc/self/schedstat").read_text().split()[1]) / SECOND_NS
 
 
 def main(job: Job, pipe: Pipe) -> None:
-    """The process' body. Ctrl-C belongs to the parent, which says stop."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """The process' body. It was started with SIGINT blocked: Ctrl-C belongs to the parent, which says stop."""
     if job.cores:
         os.sched_setaffinity(0, job.cores)
+    os.nice(int(os.environ.get("XNICE", "0")))
 
     async def work() -> ProcessResult:
         return await Worker(job, pipe).run()

@@ -27,7 +27,8 @@ from ops.bench.echo.options import ServerOptions
 
 CLOSE_WAIT_S = 1.0
 NEVER_SENT = frozenset({1004, 1005, 1006, 1015})  # RFC 6455 7.4.1
-_DATA = (WSMsgType.TEXT, WSMsgType.BINARY)
+# Looked up once: this is what every message passes.
+BINARY, TEXT, CONTINUATION = WSMsgType.BINARY, WSMsgType.TEXT, WSMsgType.CONTINUATION
 
 
 class EchoConnection(WSListener):
@@ -60,30 +61,29 @@ class EchoConnection(WSListener):
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         kind = frame.msg_type
-        if transport.is_close_frame_sent:
-            if kind == WSMsgType.CLOSE:
-                transport.disconnect()
-            return  # RFC 6455 5.5.1: nothing is processed after our close
         if frame.rsv1 or frame.rsv2 or frame.rsv3:
             raise WSProtocolError(WSCloseCode.PROTOCOL_ERROR, "a reserved bit is set")
-        if kind == WSMsgType.BINARY and frame.fin and self._kind is None:
-            transport.send(kind, frame.get_payload_as_memoryview())
-        elif kind in _DATA or kind == WSMsgType.CONTINUATION:
+        if kind is BINARY and frame.fin and self._kind is None:
+            transport.send(BINARY, frame.get_payload_as_bytes())  # says nothing after our close (RFC 6455 5.5.1)
+        elif transport.is_close_frame_sent:
+            if kind is WSMsgType.CLOSE:
+                transport.disconnect()
+        elif kind in (BINARY, TEXT, CONTINUATION):
             self._on_data(transport, frame)
-        elif kind == WSMsgType.PING:
+        elif kind is WSMsgType.PING:
             transport.send_pong(frame.get_payload_as_bytes())
-        elif kind == WSMsgType.CLOSE:
+        elif kind is WSMsgType.CLOSE:
             self._on_close(transport, frame)
 
     def _on_data(self, transport: WSTransport, frame: WSFrame) -> None:
-        continued = frame.msg_type == WSMsgType.CONTINUATION
+        continued = frame.msg_type is CONTINUATION
         if continued != (self._kind is not None):
             raise WSProtocolError(WSCloseCode.PROTOCOL_ERROR, "a fragment out of place")
         kind = self._kind if continued else frame.msg_type
         payload = frame.get_payload_as_bytes()
         if len(self._parts) + len(payload) > self._max_bytes:
             raise WSProtocolError(WSCloseCode.MESSAGE_TOO_BIG, f"more than {self._max_bytes} bytes")
-        if kind == WSMsgType.TEXT:
+        if kind is TEXT:
             try:
                 self._text.decode(payload, final=bool(frame.fin))
             except UnicodeDecodeError:
