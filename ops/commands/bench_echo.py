@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from importlib.metadata import version as library_version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -60,6 +61,7 @@ def run(
     pid: Annotated[int | None, typer.Option(help="Process whose CPU and memory are recorded.")] = None,
     name: Annotated[str | None, typer.Option(help="The server's name in the report.")] = None,
     language: Annotated[str, typer.Option(help="The server's language in the report.")] = "unknown",
+    server_version: Annotated[str | None, typer.Option(help="The server's version in the report.")] = None,
     scenario: Annotated[str | None, typer.Option(help=f"{', '.join(SCENARIOS)}; other options change it.")] = None,
     clients: Annotated[int | None, typer.Option(help="Connections.")] = None,
     rate: Annotated[float | None, typer.Option(help="Messages per second and client.")] = None,
@@ -100,7 +102,16 @@ def run(
             raise ValueError("rate: a closed loop has none")
         if server_cores is not None and impl is None and command is None:
             raise ValueError("server-cores: only of a server that is started here, by --impl or --command")
-        source = _Source(url=url, impl=impl, command=command, pid=pid, name=name, language=language, loop=loop)
+        source = _Source(
+            url=url,
+            impl=impl,
+            command=command,
+            pid=pid,
+            name=name,
+            language=language,
+            version=server_version,
+            loop=loop,
+        )
         placing = Placing(cores=_cores("client-cores", client_cores), nice=client_nice)
         document, path = _measure(load, source, _cores("server-cores", server_cores), placing, out)
     Console().print(f"report in {path}", highlight=False, soft_wrap=True)
@@ -172,6 +183,7 @@ class _Source:
         pid: int | None = None,
         name: str | None = None,
         language: str = "unknown",
+        version: str | None = None,
         loop: Loop = Loop.UVLOOP,
     ) -> None:
         if (url is None) == (impl is None):
@@ -183,6 +195,7 @@ class _Source:
         self.url, self.impl, self.command, self.pid, self.loop = url, impl, command, pid, loop
         self.name = name or (impl.value if impl is not None else "server")
         self.language = "python" if impl is not None else language
+        self.version = library_version(impl.value) if impl is not None else version
 
 
 def _measure(
@@ -211,7 +224,7 @@ def _measure(
                 status.update(f"{load.scenario} against {source.name}: {what}, {counts}")
 
             outcome = bench.measure(load, url, pid=pid, progress=show, placing=placing)
-    document = report.build(outcome, report.server_facts(source.name, source.language, options))
+    document = report.build(outcome, report.server_facts(source.name, source.language, source.version, options))
     path = report.write(document, out)
     _print([document])
     return document, path

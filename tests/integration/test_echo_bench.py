@@ -73,7 +73,7 @@ def test_every_echo_of_every_server_is_counted_once(server, pattern, text):
     if pattern in (Pattern.FIXED_RATE, Pattern.BURST):
         assert tally.planned == tally.sent == 4 * 50
     jsonschema.validate(
-        report.build(outcome, report.server_facts("x", "python", {})), json.loads(report.SCHEMA.read_text())
+        report.build(outcome, report.server_facts("x", "python", None, {})), json.loads(report.SCHEMA.read_text())
     )
 
 

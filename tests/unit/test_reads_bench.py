@@ -58,8 +58,9 @@ def test_an_incomplete_measurement_never_passes() -> None:
 
 def test_percentiles_are_exact() -> None:
     found = percentiles_ms(array("d", [number / 1_000 for number in range(1, 1_001)]))
-    assert (found["p50"], found["p99"], found["max"]) == (501.0, 991.0, 1_000.0)
-    assert percentiles_ms(array("d"))["p99"] is None
+    assert found == {"p50": 500.0, "p90": 900.0, "p99": 990.0, "p99_9": 999.0, "max": 1_000.0}
+    assert percentiles_ms(array("d", [0.002])) == dict.fromkeys(found, 2.0)
+    assert percentiles_ms(array("d")) == dict.fromkeys(found)
 
 
 class Wire:

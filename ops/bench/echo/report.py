@@ -6,7 +6,6 @@ import json
 import platform
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,13 +20,9 @@ SCHEMA_VERSION: Final = 1
 Document = dict[str, Any]
 
 
-def server_facts(name: str, language: str, options: Mapping[str, Any]) -> Document:
-    """What is said of the server: for our own ones the version of the library that does the work."""
-    try:
-        found: str | None = version(name)
-    except PackageNotFoundError:
-        found = None
-    return {"name": name, "language": language, "version": found, "options": dict(options)}
+def server_facts(name: str, language: str, version: str | None, options: Mapping[str, Any]) -> Document:
+    """What is said of the server; nobody asks it."""
+    return {"name": name, "language": language, "version": version, "options": dict(options)}
 
 
 def build(outcome: Outcome, server: Document) -> Document:

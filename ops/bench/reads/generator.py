@@ -12,6 +12,7 @@ import sys
 from array import array
 from collections import deque
 from dataclasses import asdict, dataclass
+from math import ceil
 from random import Random
 from time import perf_counter
 from typing import Any, Final, cast
@@ -28,7 +29,7 @@ LENGTH: Final = b"content-length:"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What to send. ``keys``: thread ids, drawn at random for each read."""
+    """What to send. ``thread_ids``: drawn at random for each read."""
 
     url: str
     rate: float
@@ -142,13 +143,14 @@ def request_to(url: str, thread_id: str) -> bytes:
 
 
 def percentiles_ms(latencies_s: array[float]) -> dict[str, float | None]:
-    """Exact: the whole list is sorted."""
+    """Exact, by nearest rank: the whole list is sorted."""
+    shares = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99_9": 0.999, "max": 1.0}
     ordered = sorted(latencies_s)
     if not ordered:
-        return dict.fromkeys(("p50", "p90", "p99", "p999", "max"))
-    shares = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999, "max": 1.0}
-    last = len(ordered) - 1
-    return {name: round(ordered[min(last, int(share * len(ordered)))] * 1_000, 3) for name, share in shares.items()}
+        return dict.fromkeys(shares)
+    # Rounded, because 0.99 of 1,000 is a little more than 990.
+    ranks = {name: ceil(round(share * len(ordered), 6)) for name, share in shares.items()}
+    return {name: round(ordered[rank - 1] * 1_000, 3) for name, rank in ranks.items()}
 
 
 def generate(order: Order) -> dict[str, Any]:

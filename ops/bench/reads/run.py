@@ -133,15 +133,11 @@ class ReadsBench:
         ratio = found["reads"].cycles_per_s / quiet
         p99_ms = self.reads["latency_ms"]["p99"]
         idle_cpu_s = found["before"].api_cpu_s / found["before"].counts.at_s * found["reads"].counts.at_s
+        failed = self.reads["failed"]
         bars = [
-            {"name": "reads.p99_ms", "limit": f"<= {P99_BAR_MS:g}", "value": p99_ms, "ok": p99_ms <= P99_BAR_MS},
-            {
-                "name": "load_ratio",
-                "limit": f">= {1 - LOSS_BAR:g}",
-                "value": round(ratio, 3),
-                "ok": ratio >= 1 - LOSS_BAR,
-            },
-            {"name": "reads.failed", "limit": "== 0", "value": self.reads["failed"], "ok": self.reads["failed"] == 0},
+            _bar("reads.p99_ms", f"<= {P99_BAR_MS:g}", p99_ms, ok=p99_ms <= P99_BAR_MS),
+            _bar("load_ratio", f">= {1 - LOSS_BAR:g}", round(ratio, 3), ok=ratio >= 1 - LOSS_BAR),
+            _bar("reads.failed", "== 0", failed, ok=failed == 0),
         ]
         return document | {
             "load_ratio": round(ratio, 3),
@@ -151,7 +147,7 @@ class ReadsBench:
         }
 
 
-def _bar(name: str, limit: str, value: float, ok: bool) -> dict[str, Any]:
+def _bar(name: str, limit: str, value: float, *, ok: bool) -> dict[str, Any]:
     return {"name": name, "limit": limit, "value": value, "ok": ok}
 
 
