@@ -96,10 +96,7 @@ def run(
         "processes": processes,
     }
     with _clear_errors():
-        load = Load() if scenario is None else scenario_of(scenario)
-        load = replace(load, **{key: value for key, value in given.items() if value is not None})
-        if rate is not None and not load.open_loop:
-            raise ValueError("rate: a closed loop has none")
+        load = _load(scenario, given)
         if server_cores is not None and impl is None and command is None:
             raise ValueError("server-cores: only of a server that is started here, by --impl or --command")
         source = _Source(
@@ -198,6 +195,15 @@ class _Source:
         self.version = library_version(impl.value) if impl is not None else version
 
 
+def _load(scenario: str | None, given: dict[str, Any]) -> Load:
+    """The scenario's load, or a plain one, with what was given instead of its own values."""
+    load = Load() if scenario is None else scenario_of(scenario)
+    load = replace(load, **{key: value for key, value in given.items() if value is not None})
+    if given["rate"] is not None and not load.open_loop:
+        raise ValueError("rate: a closed loop has none")
+    return load
+
+
 def _measure(
     load: Load, source: _Source, server_cores: tuple[int, ...], placing: Placing, out: Path
 ) -> tuple[dict[str, Any], Path]:
@@ -231,11 +237,13 @@ def _measure(
 
 
 def _compare(documents: list[dict[str, Any]], html: Path) -> None:
-    from ops.bench.echo.compare import page, rank, ratios
+    from ops.bench.echo.compare import rank, ratios
+    from ops.bench.echo.page import page
+    from ops.report.write import replace_file
 
     ranking = rank(documents)
     html.parent.mkdir(parents=True, exist_ok=True)
-    html.write_text(page(documents, ranking), encoding="utf-8")
+    replace_file(html, page(documents, ranking))
     _print(documents)
     console = Console()
     console.print(ranking.why, highlight=False, soft_wrap=True)

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from ops.bench.echo.client.messages import NO_ID, Messages
 from ops.bench.echo.client.pattern import planned_s
-from ops.bench.echo.client.tally import histogram_of, latency_ms, merged
-from ops.bench.echo.compare import page, rank, ratios
+from ops.bench.echo.client.tally import curve_ms, histogram_of, latency_ms, merged
+from ops.bench.echo.compare import rank, ratios
 from ops.bench.echo.options import SCENARIOS, Load, Pattern, Placing, Target, check_cores
+from ops.bench.echo.page import page
 from ops.bench.echo.run import Outcome
 
 
@@ -39,6 +40,13 @@ def test_percentiles_are_within_a_thousandth_of_the_exact_ones(seed, count, spre
         assert latency[name] * 1e6 == pytest.approx(exact(samples, percentile), rel=0.001)
     assert latency["max"] * 1e6 == pytest.approx(max(samples), rel=0.001)
     assert latency["min"] * 1e6 == pytest.approx(min(samples), rel=0.001)
+
+
+def test_a_curve_ends_where_the_samples_do():
+    curve = curve_ms(histogram_of(array("q", range(1_000_000, 1_001_000))))
+    assert curve[-1][0] == pytest.approx(99.9)
+    assert [place for place, _ in curve] == sorted(place for place, _ in curve)
+    assert curve_ms(histogram_of(array("q"))) == []
 
 
 @pytest.mark.parametrize("pattern", [Pattern.FIXED_RATE, Pattern.BURST, Pattern.RAMP_UP])
@@ -110,10 +118,32 @@ def test_a_wrong_url_is_refused(url):
 
 
 def document(name: str, rate: float, **changes) -> dict:
-    metadata = {"serverName": name, "scenario": "burst", "partial": changes.get("partial", False)}
+    metadata = {
+        "serverName": name,
+        "serverVersion": None,
+        "serverLanguage": "python",
+        "scenario": "burst",
+        "measuredSeconds": 10.0,
+        "startedAt": "2026-01-01T00:00:00.000+00:00",
+        "system": "Linux",
+        "partial": changes.get("partial", False),
+    }
+    load = {
+        "url": name,
+        "clients": changes.get("clients", 100),
+        "loop": changes.get("loop", "closed"),
+        "pattern": "Closed",
+        "messagesPerSecondPerClient": None,
+        "payloadBytes": 256,
+        "payloadKind": "binary",
+        "warmUpSeconds": 1.0,
+        "processes": 1,
+        "nice": 0,
+    }
     return {
         "metadata": metadata,
-        "clientConfig": {"url": name, "clients": changes.get("clients", 100), "loop": changes.get("loop", "closed")},
+        "clientConfig": load,
+        "serverConfig": {"loop": "uvloop", "cores": []},
         "throughput": {"messagesPerSecond": rate},
         "latency": dict.fromkeys(("p50", "p90", "p99", "p99_9", "max"), 1.0) | {"curve": [[0.0, 0.1], [99.0, 2.0]]},
         "errors": {"errorRate": 0.0},
@@ -121,6 +151,7 @@ def document(name: str, rate: float, **changes) -> dict:
             "client_saturated": changes.get("saturated", False),
             "cpuOfOneCore": [0.5],
             "waitingForACore": [changes.get("waiting", 0.1)],
+            "coresAllowed": 2,
         },
         "server": {"cpuOfOneCore": changes.get("server", 0.7), "messagesPerCpuSecond": 2 * rate},
         "resourceUsage": {"samples": []},
@@ -173,5 +204,6 @@ def test_the_page_is_self_contained_and_escapes_names():
     text = page(documents, rank(documents))
     assert "&lt;b&gt;" in text
     assert "<b>" not in text.replace("<b class", "")
+    assert "loop uvloop" in text
     assert "http" not in text
     assert "<script" not in text

@@ -1,21 +1,11 @@
-"""Reports side by side: rows for a table, a ranking where one is honest, and one self-contained page."""
+"""Reports side by side: rows for a table, and a ranking where one is honest. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from html import escape
-from itertools import zip_longest
-from math import log10
 from typing import Any, Final
 
-from ops.report.charts import COLOURS, Line, line_chart
-from ops.report.page import STYLE
-
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 300, 60, 24, 12, 28
-NINES: Final = (("0", 0.0), ("90", 90.0), ("99", 99.0), ("99.9", 99.9), ("99.99", 99.99))
-LAST_NINES: Final = 5.0  # where the axis ends: 99.999
 Document = dict[str, Any]
 
 
@@ -100,78 +90,25 @@ def ratios(document: Document, slowest: Document) -> str:
     return f"{text} the slowest, {own / other:.2f} x per CPU second of the server" if own and other else text
 
 
+SETTING_HEADINGS: Final = ("server", "version", "language", "load", "measured", "options of the server", "client")
+
+
+def setting(document: Document) -> tuple[str, ...]:
+    """How it was measured, under SETTING_HEADINGS."""
+    metadata, load, options = (document[name] for name in ("metadata", "clientConfig", "serverConfig"))
+    rate = load["messagesPerSecondPerClient"]
+    pace = "closed loop" if rate is None else f"{load['pattern']} {rate:g}/s each"
+    told = (f"{name} {value}" for name, value in options.items() if value not in (None, [], ""))
+    return (
+        metadata["serverName"],
+        metadata["serverVersion"] or "-",
+        metadata["serverLanguage"],
+        f"{load['clients']:,} clients, {pace}, {load['payloadBytes']:,} B {load['payloadKind']}",
+        f"{metadata['measuredSeconds']:g} s after {load['warmUpSeconds']:g} s warm-up, {metadata['startedAt'][:19]}Z",
+        ", ".join(told),
+        f"processes {load['processes']} on {document['client']['coresAllowed']} cores, nice {load['nice']}",
+    )
+
+
 def _load(document: Document) -> Document:
     return {name: value for name, value in document["clientConfig"].items() if name != "url"}
-
-
-def page(documents: Sequence[Document], ranking: Ranking) -> str:
-    """One HTML page: the table, latency by percentile, CPU and memory of the servers over time."""
-    names = [f"{each['metadata']['serverName']} {each['metadata']['scenario']}" for each in documents]
-    head = "".join(f"<th>{escape(name)}</th>" for name in (*HEADINGS, *MORE_HEADINGS))
-    rows = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row(document)) + "</tr>" for document in documents
-    )
-    ranked = escape(ranking.why)
-    if ranking.order is not None:
-        ranked += ": " + " &gt; ".join(escape(names[index]) for index in ranking.order)
-    charts = percentile_chart(names, documents) + _resources(names, documents)
-    title = "Echo benchmark"
-    meta = f"<meta charset=utf-8><meta name=viewport content='width=device-width'><title>{title}</title>"
-    style = STYLE.read_text("utf-8")
-    return (
-        f"<!doctype html><html lang=en><head>{meta}<style>{style}</style></head><body><header><h1>{title}</h1>"
-        f"<p class=facts>{ranked}</p></header><div class=wide><table><tr>{head}</tr>{rows}</table></div>"
-        f"<h2>Latency and resources</h2><div class=charts>{charts}</div></body></html>\n"
-    )
-
-
-def percentile_chart(names: Sequence[str], documents: Sequence[Document]) -> str:
-    """Latency against percentile, both logarithmic: each step right is one nine more."""
-    curves = [document["latency"]["curve"] for document in documents]
-    values = [value for curve in curves for _, value in curve if value > 0]
-    if not values:
-        return "<figure><figcaption>Latency</figcaption><p class=empty>no values</p></figure>"
-    low, high = int(log10(min(values)) // 1), int(-(-log10(max(values)) // 1))
-    high = max(high, low + 1)
-
-    def x(percentile: float) -> float:
-        nines = LAST_NINES if percentile >= 100 else min(LAST_NINES, -log10(1 - percentile / 100))
-        return LEFT + (WIDTH - LEFT - RIGHT) * nines / LAST_NINES
-
-    def y(value: float) -> float:
-        return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * (log10(max(value, 10.0**low)) - low) / (high - low)
-
-    parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="Latency by percentile">']
-    for power in range(low, high + 1):
-        at = y(10.0**power)
-        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>')
-        parts.append(f'<text class="axis" x="{LEFT - 6}" y="{at + 4:.1f}" text-anchor="end">{10.0**power:g}</text>')
-    for text, place in NINES:
-        at = x(place)
-        parts.append(f'<text class="axis" x="{at:.1f}" y="{HEIGHT - 8}" text-anchor="middle">{text} %</text>')
-    for index, curve in enumerate(curves):
-        points = " ".join(f"{x(place):.1f},{y(value):.1f}" for place, value in curve)
-        parts.append(f'<polyline class="c{index % COLOURS}" points="{points}"/>')
-    keys = "".join(f'<li><i class="k{n % COLOURS}"></i>{escape(name)}</li>' for n, name in enumerate(names))
-    caption = "<figcaption>Latency by percentile <small>ms</small></figcaption>"
-    return f'<figure>{caption}{"".join(parts)}</svg><ul class="legend">{keys}</ul></figure>'
-
-
-def _resources(names: Sequence[str], documents: Sequence[Document]) -> str:
-    series = [document["resourceUsage"]["samples"] for document in documents]
-    longest: list[Document] = max(series, key=len, default=[])
-    if len(longest) < 2:
-        return ""
-    began = datetime.fromisoformat(longest[0]["time"])
-    times = [(datetime.fromisoformat(sample["time"]) - began).total_seconds() for sample in longest]
-
-    def chart(title: str, unit: str, field: str, scale: float) -> str:
-        columns = zip_longest(*([sample[field] * scale for sample in samples] for samples in series))
-        lines = [
-            Line(name=name, values=list(values)) for name, values in zip(names, zip(*columns, strict=True), strict=True)
-        ]
-        return line_chart(title, unit, times, lines, ())
-
-    return chart("CPU of the server", "% of a core", "cpuPercent", 1) + chart(
-        "Resident memory of the server", "MiB", "memoryBytes", 2**-20
-    )

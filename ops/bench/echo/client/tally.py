@@ -103,11 +103,16 @@ def latency_ms(histogram: HdrHistogram) -> dict[str, Any]:
 
 
 def curve_ms(histogram: HdrHistogram) -> list[list[float]]:
-    """[percentile, milliseconds] at the places where a latency curve is drawn: denser towards 100."""
-    if not histogram.get_total_count():
+    """[percentile, milliseconds] at the places where a latency curve is drawn: denser towards 100.
+
+    It ends where one sample is left beyond: 1,000 samples say nothing of the 99.99th percentile.
+    """
+    count = histogram.get_total_count()
+    if not count:
         return []
     places = [0.0]
-    for nines in range(5):
+    for nines in range(6):
         places += [100 - 100 * 10.0**-nines * (1 - step / 20) for step in range(1, 19)]
-    found = histogram.get_percentile_to_value_dict(places)
-    return [[round(place, 6), found[place] / 1e6] for place in places]
+    told = [place for place in places if place <= 100 - 100 / count]
+    found = histogram.get_percentile_to_value_dict(told) if told else {}
+    return [[round(place, 6), found[place] / 1e6] for place in told]
