@@ -153,7 +153,11 @@ def all_servers(
             if not load.open_loop:
                 load = replace(load, processes=len(cores) if processes is None else processes)
                 placing, places = Placing(cores=clients, nice=client_nice), servers or tuple(cores[:1])
-            runs = [_measure(load, _Source(impl=impl, loop=loop), places, placing, out)[0] for impl in Impl]
+            runs = []
+            for impl in Impl:
+                runs.append(_measure(load, _Source(impl=impl, loop=loop), places, placing, out)[0])
+                if runs[-1]["metadata"]["partial"]:
+                    raise typer.Exit(FAILED)  # Ctrl-C means all of it
             _compare(runs, out / f"compare-{scenario}.html")
             documents += runs
     raise typer.Exit(max(_exit_code(document) for document in documents))
@@ -210,6 +214,8 @@ def _measure(
     from ops.bench.echo import report
     from ops.bench.echo import run as bench
 
+    # SIGTERM ends a run as Ctrl-C does: with a report, and without the server that was started for it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     console = Console()
     options: dict[str, Any] = {"command": source.command, "cores": list(server_cores)}
     with ExitStack() as servers:
@@ -221,8 +227,6 @@ def _measure(
         elif source.command is not None:
             started = bench.foreign_server(bench.split_command(source.command), url, server_cores)
             pid, url = servers.enter_context(started)
-        # SIGTERM ends a run as Ctrl-C does: with a report, and without the server that was started for it.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
         with console.status(f"{load.scenario} against {source.name}: connecting") as status:
 
             def show(what: str, sent: int, received: int, errors: int) -> None:

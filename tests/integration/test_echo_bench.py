@@ -121,6 +121,22 @@ def test_what_is_wrong_with_an_echo_is_counted_as_such(answer, wrong):
     assert tally.errors >= count
 
 
+def test_what_comes_after_the_measured_time_is_in_no_rate():
+    """A server that cannot keep up answers all in the end; 50 in a second is what it can do."""
+
+    def slow(n, message):
+        threading.Event().wait(0.02)
+        return [message]
+
+    with wrong_server(slow) as url:
+        outcome = measure(Load(clients=1, rate=150, duration_s=1.0, warm_up_s=0.0), url)
+    assert outcome.tally.received == outcome.tally.planned == 150
+    assert outcome.tally.lost == 0
+    throughput = report.build(outcome, report.server_facts("x", "python", None, {}))["throughput"]
+    assert 5 <= throughput["messagesPerSecond"] <= 51
+    assert throughput["bytesPerSecond"] == pytest.approx(276 * throughput["messagesPerSecond"], rel=0.01)
+
+
 def test_an_echo_in_fragments_is_an_echo():
     """RFC 6455 5.4: a server may cut messages as it likes."""
     with wrong_server(lambda n, message: [[message[:1], message[1:99], message[99:]]]) as url:

@@ -48,8 +48,10 @@ def build(outcome: Outcome, server: Document) -> Document:
             "messagesPlanned": tally.planned,
             "messagesSent": tally.sent,
             "messagesReceived": tally.received,
-            "messagesPerSecond": round(tally.received / seconds, 2) if seconds else 0,
-            "bytesPerSecond": round(tally.bytes_received / seconds) if seconds else 0,
+            "messagesPerSecond": round(tally.in_time / seconds, 2) if seconds else 0,
+            "bytesPerSecond": round(tally.bytes_received / max(1, tally.received) * tally.in_time / seconds)
+            if seconds
+            else 0,
         },
         "latency": {
             "unit": "ms",
@@ -77,7 +79,7 @@ def _server(outcome: Outcome) -> Document:
     return {
         "cpuSeconds": cpu_s,
         "cpuOfOneCore": None if cpu_s is None or not seconds else round(cpu_s / seconds, 4),
-        "messagesPerCpuSecond": round(outcome.tally.received / cpu_s, 1) if cpu_s else None,
+        "messagesPerCpuSecond": round(outcome.tally.in_time / cpu_s, 1) if cpu_s else None,
     }
 
 

@@ -16,6 +16,7 @@ import sys
 from collections.abc import Awaitable, Callable
 
 from ops.bench.echo.options import Impl, Loop, ServerOptions
+from ops.bench.echo.sockets import allow_many_sockets
 
 Serve = Callable[[ServerOptions, socket.socket, asyncio.Event], Awaitable[None]]
 
@@ -38,6 +39,7 @@ def listening_socket(options: ServerOptions) -> socket.socket:
 
 def run(options: ServerOptions, on_ready: Callable[[int], None] | None = None) -> None:
     """Serve in this process until SIGTERM or SIGINT; ``on_ready`` gets the port once it is bound."""
+    allow_many_sockets()
     sock = listening_socket(options)
     module = importlib.import_module(f"ops.bench.echo.servers.{options.impl.value}_server")
     serve: Serve = module.serve

@@ -20,11 +20,13 @@ class Tally:
     """``planned``: due in the measured time (after the warm-up); the others but the last four count those only.
 
     ``late``: sent more than 1 ms after they were due. ``not_sent``: due while there was no connection. ``lost``: sent
-    and never echoed. Connection figures are of the whole run.
+    and never echoed. ``in_time``: echoed before the measured time was over; the rest of ``received`` came later, and a
+    rate that counted them would hide that the server could not keep up. Connection figures are of the whole run.
     """
 
     sent: int = 0
     received: int = 0
+    in_time: int = 0
     late: int = 0
     not_sent: int = 0
     lost: int = 0

@@ -27,6 +27,7 @@ from ops.bench.echo.client.pattern import planned_s
 from ops.bench.echo.client.tally import ProcessResult
 from ops.bench.echo.client.timer import KernelTimer
 from ops.bench.echo.options import Load
+from ops.bench.echo.sockets import allow_many_sockets
 
 SECOND_NS: Final = 1_000_000_000
 CONNECT_TRIES: Final = 5
@@ -122,7 +123,7 @@ class Worker:
         progress = loop.create_task(self._progress())
         gc.collect()
         gc.freeze()
-        cpu = loop.create_task(self._measure_cpu())
+        cpu = loop.create_task(self._measure_window())
         await (self._open_loop(start_ns) if load.open_loop else self._closed_loop(start_ns))
         await cpu
         await self._drain()
@@ -243,12 +244,13 @@ class Worker:
             connection.send(monotonic_ns())
         await self._until(self._measured.ends_ns)
 
-    async def _measure_cpu(self) -> None:
-        """Our share of a core over the measured time, which a stop may cut short, and how long we waited for one."""
+    async def _measure_window(self) -> None:
+        """Over the measured time, which a stop may cut short: our share of a core, the wait for one, and the echoes."""
         measured = self._measured
         await self._until(measured.begins_ns)
         began_ns, cpu_s, waited_s = monotonic_ns(), process_time(), _waited_s()
         await self._until(measured.ends_ns)
+        measured.tally.in_time = len(measured.latencies_ns)
         self._cpu_s = process_time() - cpu_s
         self._waiting_s = _waited_s() - waited_s
         self._measured_s = max(0, monotonic_ns() - max(began_ns, measured.begins_ns)) / SECOND_NS
@@ -273,6 +275,7 @@ def _waited_s() -> float:
 
 def main(job: Job, pipe: Pipe) -> None:
     """The process' body. It was started with SIGINT blocked: Ctrl-C belongs to the parent, which says stop."""
+    allow_many_sockets()
     if job.cores:
         os.sched_setaffinity(0, job.cores)
     os.nice(int(os.environ.get("XNICE", "0")))
