@@ -15,7 +15,9 @@ from typing import Any, Final, Self
 import psutil
 from celery import Celery
 from celery.utils.nodenames import host_format
+from kombu.exceptions import OperationalError
 from redis import Redis
+from redis.exceptions import RedisError
 
 from domain.chain.core_wallet import core_address, create_core_wallet
 from domain.errors import StressError
@@ -241,7 +243,7 @@ class Stack:
             name=f"{SUPERVISOR}-{number}",
             command=(sys.executable, "-m", "tasks.supervisor"),
             env=env,
-            ready=lambda _: bool(client.exists(lease)),  # it sweeps
+            ready=lambda _: _exists(client, lease),  # it sweeps
         )
 
     def _api_spec(self, env: Mapping[str, str]) -> ChildSpec:
@@ -253,6 +255,13 @@ class Stack:
             env=env,
             ready=lambda pid: listens(pid, settings.listen_port),
         )
+
+
+def _exists(client: Redis, key: str) -> bool:
+    try:
+        return bool(client.exists(key))
+    except RedisError:
+        return False
 
 
 def child_environment(settings: Settings) -> dict[str, str]:
@@ -313,6 +322,9 @@ def _written_by(ready_file: Path, pid: int) -> bool:
 def _consumes(app: Celery, name: str, pid: int) -> bool:
     """Does the node with this name answer, and is it this process?"""
     node = host_format(f"{name}@%h")
-    # The answer of the one that is asked ends the waiting; on a busy machine it may take its time.
-    answers = app.control.inspect(destination=[node], timeout=1.0, limit=1).stats() or {}
+    try:
+        # The answer of the one that is asked ends the waiting; on a busy machine it may take its time.
+        answers = app.control.inspect(destination=[node], timeout=1.0, limit=1).stats() or {}
+    except OperationalError:  # Redis is not there yet; the nodes wait for it, too
+        return False
     return node in answers and answers[node]["pid"] == pid

@@ -179,15 +179,15 @@ def run(runtime: Runtime, stopped: Callable[[float], bool]) -> None:
 
 
 def main() -> None:
-    settings = load(os.environ)
-    configure_logging(settings, process="supervisor")
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    metrics = ProcessMetrics("supervisor", "supervisor")
-    runtime = build_runtime(settings, metrics=metrics)
-    watch(runtime, metrics)
     try:
+        settings = load(os.environ)
+        configure_logging(settings, process="supervisor")
+        metrics = ProcessMetrics("supervisor", "supervisor")
+        runtime = build_runtime(settings, metrics=metrics)
+        watch(runtime, metrics)
         restore(runtime)
         check_sealing_key(runtime)
     except StressError as error:

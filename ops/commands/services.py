@@ -69,6 +69,7 @@ def up(
         usual_port=True,
         keep_chain=True,
     )
+    console.print(f"starting all services in {wanted.directory}; this takes a while", highlight=False, soft_wrap=True)
     with Stack(wanted, maker) as stack, log_file(stack.settings, stack.log_directory / "up.log"):
         effective = stack.open_foundation(stop.is_set)
         app = create_app(effective)

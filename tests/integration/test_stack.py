@@ -23,7 +23,7 @@ from domain.store.client import connect
 from ops.children import ChildError, Children, ChildSpec
 from ops.plan import worker_plan
 from ops.redis_server import choose_place, redis_spec, serves
-from ops.stack import ROOT, Stack, Wanted, listens
+from ops.stack import ROOT, Stack, Wanted, cycle_specs, listens
 from tasks.app import create_app
 from tasks.bootstrap import prepare_chain
 from tasks.runtime import build_runtime
@@ -271,6 +271,23 @@ def test_the_usual_port_is_taken_by_frt_up_only_and_only_where_it_is_free(tmp_pa
         assert (chosen == usual) is free
         usual, chosen = opened(tmp_path)
         assert chosen != usual
+
+
+def test_workers_wait_for_a_redis_that_is_not_there_yet():
+    settings = load({"FRT_REDIS_URL": "redis://127.0.0.1:1/0"})
+    [node, _] = cycle_specs(create_app(settings), settings, worker_plan([0, 1]), {})
+    assert node.ready(os.getpid()) is False
+
+
+@pytest.mark.parametrize("command", [["supervisor"], ["prepare"], ["worker", "--nodes", "0"]])
+def test_a_service_that_cannot_start_says_why_without_a_traceback(tmp_path, command):
+    env = {name: value for name, value in os.environ.items() if not name.startswith("FRT_")}
+    env |= {"FRT_REDIS_URL": "redis://127.0.0.1:1/0", "FRT_DATA_DIR": str(tmp_path / "data")}
+    line = [sys.executable, "-P", "-m", "ops.cli", *command]
+    done = subprocess.run(line, env=env, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    assert "frt" in done.stderr
 
 
 @pytest.fixture(scope="module")
