@@ -26,6 +26,7 @@ from domain.runtime.wiring import build_sealer
 from domain.store.client import connect
 from domain.store.keys import Keys
 from ops.children import Children, ChildSpec
+from ops.folder import HeldFolder
 from ops.localnet.settings import DEFAULT_PROGRAM
 from ops.plan import Node, WorkerPlan
 from ops.redis_server import ROLE as REDIS
@@ -90,6 +91,7 @@ class Stack:
     """Start with ``open_foundation`` (Redis, chain), then ``open_services``; leaving the context ends everything."""
 
     def __init__(self, wanted: Wanted, make_settings: MakeSettings) -> None:
+        """Raises SettingsError; FolderInUse when another process works in the same folder."""
         self._wanted = wanted
         self._make_settings = make_settings
         self._overrides: dict[str, Any] = {
@@ -98,6 +100,7 @@ class Stack:
             "worker_concurrency": wanted.plan.nodes[0].concurrency,
         }
         self._settings = make_settings(self._overrides)
+        self._folder = HeldFolder(wanted.directory)
         logs = wanted.directory / "logs"
         rotation = LogRotation(logs, self._settings.log_max_bytes, self._settings.log_backups)
         self._children = Children(logs, ROOT, rotation)
@@ -193,7 +196,9 @@ class Stack:
         """End everything in order; names of the children that had to be killed."""
         for client in self._clients:
             client.close()
-        return self._children.close(STOP_ORDER)
+        killed = self._children.close(STOP_ORDER)
+        self._folder.release()
+        return killed
 
     def _prepare_keys(self, *, own_chain: bool) -> None:
         settings = self._make_settings(self._overrides)

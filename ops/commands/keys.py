@@ -83,12 +83,14 @@ def _redis(settings: Settings, out: Path | None, *, own: bool) -> Iterator[Setti
         yield settings
         return
     from ops.children import Children
+    from ops.folder import HeldFolder
     from ops.redis_server import ROLE, choose_place, redis_spec
 
-    place = choose_place(out / "redis")
-    children = Children(out / "logs", Path.cwd())
-    try:
-        children.start([redis_spec(place)])
-        yield settings.model_copy(update={"redis_url": place.url})
-    finally:
-        children.close(((ROLE,),))
+    with HeldFolder(out):
+        place = choose_place(out / "redis")
+        children = Children(out / "logs", Path.cwd())
+        try:
+            children.start([redis_spec(place)])
+            yield settings.model_copy(update={"redis_url": place.url})
+        finally:
+            children.close(((ROLE,),))

@@ -21,6 +21,7 @@ from domain.errors import StressError
 from domain.runtime.settings import load
 from domain.store.client import connect
 from ops.children import ChildError, Children, ChildSpec
+from ops.folder import FolderInUse
 from ops.plan import worker_plan
 from ops.redis_server import choose_place, redis_spec, serves
 from ops.stack import ROOT, Stack, Wanted, cycle_specs, listens
@@ -251,6 +252,22 @@ def opened(folder: Path, **given) -> tuple[int, int]:
     env = {f"FRT_{name.upper()}": str(value) for name, value in given.items()}
     with Stack(wanted, lambda overrides: load(env, None, overrides)) as stack:
         return load({}).api_port, stack.open_foundation().api_port
+
+
+def test_a_folder_belongs_to_one_process_until_that_ends(tmp_path):
+    """Two Redis servers on the same append-only file would ruin it."""
+    holder = "import sys; from pathlib import Path; from ops.folder import HeldFolder\n"
+    holder += "held = HeldFolder(Path(sys.argv[1])); print('held', flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", holder, str(tmp_path)]
+    other = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
+    with other:
+        other.stdout.readline()
+        with pytest.raises(FolderInUse, match=f"in use by another frt .process {other.pid}."):
+            opened(tmp_path)
+        other.kill()
+        other.wait()
+    opened(tmp_path)
+    opened(tmp_path)  # released with the stack
 
 
 def test_a_port_that_is_given_and_taken_is_told_before_anything_starts(tmp_path):
