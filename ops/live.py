@@ -17,6 +17,7 @@ from domain.store.counts import LANDED, OUTCOMES, REPORTED_KINDS
 from ops.run.sampling import Sample
 
 PLAIN_EVERY_S: Final = 5.0
+NAMED_FAULTS: Final = 3
 STATES: Final = ("created", "running", "stopped", "error")
 
 
@@ -84,7 +85,7 @@ def plain_line(view: View) -> str:
         f"unexpected {failed}",
         f"late p99 {_ms(last.lateness_ms(99))}",
         f"checks {sum(counts.checks.values())}",
-        f"faults {sum(counts.faults.values())}",
+        f"faults {sum(counts.faults.values())}{_named(counts.faults)}",
         f"revived {counts.revived}",
     ]
     return "  ".join(parts)
@@ -120,7 +121,7 @@ def _rates(sample: Sample, restarts: Mapping[str, int]) -> Table:
         f"confirmation p50 {_ms(last.confirm_ms(50))}   p99 {_ms(last.confirm_ms(99))}",
     )
     checks = f"{sum(counts.checks.values()):,} checks   "
-    found = Text(checks).append(f"{faults} faults", style="bold red" if faults else "green")
+    found = Text(checks).append(f"{faults} faults{_named(counts.faults)}", style="bold red" if faults else "green")
     table.add_row(Text("verified", style="dim"), found)
     restarted = sum(restarts.values())
     table.add_row(
@@ -129,6 +130,13 @@ def _rates(sample: Sample, restarts: Mapping[str, int]) -> Table:
         f"processes started again {restarted}",
     )
     return table
+
+
+def _named(faults: Mapping[str, int]) -> str:
+    """The checks that broke most often, so that nobody has to wait for the report."""
+    names = sorted(faults, key=lambda name: (-faults[name], name))
+    more = f" and {len(names) - NAMED_FAULTS} more" if len(names) > NAMED_FAULTS else ""
+    return f": {', '.join(names[:NAMED_FAULTS])}{more}" if names else ""
 
 
 def _operations(sample: Sample) -> Table:

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Annotated
@@ -88,7 +89,7 @@ def up(
             while not stop.wait(0.5):
                 stack.check()
         finally:
-            CURRENT.unlink(missing_ok=True)
+            _withdraw()
             stack.stop((API, SUPERVISOR, CONTROL, CYCLES))
             _export_last(runtime, console)
 
@@ -111,6 +112,13 @@ def _announce(api_url: str, directory: Path, rpc_urls: tuple[str, ...], console:
     console.print(f"chain      {', '.join(rpc_urls)}", highlight=False)
     console.print(f"logs       {directory / 'logs'}", highlight=False, soft_wrap=True)
     console.print("Ctrl-C ends everything", highlight=False)
+
+
+def _withdraw() -> None:
+    """Unless another `frt up` has been started in the same place since."""
+    with suppress(OSError, ValueError):
+        if json.loads(CURRENT.read_text())["pid"] == os.getpid():
+            CURRENT.unlink()
 
 
 def worker(
