@@ -96,4 +96,4 @@ def asked(client: Client, method: str, params: dict[str, Any]) -> Any:
         answer = {"code": error.code, "message": error.message, **data}
         raise StressError(f"{method}: {json.dumps(answer)}") from None
     except ClientError as error:
-        raise StressError(str(error)) from None
+        raise StressError(f"{error}; `frt up` starts a service, --url names another one") from None

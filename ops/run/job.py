@@ -127,6 +127,11 @@ class Job:
         with Stack(wanted, options.make_settings) as stack, log_file(stack.settings, stack.log_directory / "run.log"):
             settings = stack.open_foundation(self._waiting(view, "starting Redis and the local chain"))
             with closing(create_app(settings)) as app, closing(build_runtime(settings, app)) as runtime:
+                if runtime.store.get_run():
+                    raise StressError(
+                        f"{settings.safe_dump()['redis_url']} holds another run or service under the prefix "
+                        f"{settings.redis_prefix}; name another with FRT_REDIS_PREFIX, or empty it"
+                    )
                 runtime.store.set_run({"seed": str(self._seed), "started_at_ms": str(runtime.store.now_ms())})
                 waiting = self._waiting(view, f"waiting for the chain at {', '.join(settings.safe_dump()['rpc_urls'])}")
                 prepare_chain(runtime, answer_s=CHAIN_ANSWER_S, interrupted=waiting)
