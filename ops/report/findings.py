@@ -21,6 +21,7 @@ class Finding:
     pool: str  # name in the scenario, else address
     slot: int | None
     signature: str
+    number: int | None  # of the fault in the report, as `frt reproduce --fault` takes it
 
     @property
     def first(self) -> str:
@@ -29,6 +30,7 @@ class Finding:
             f"pool {self.pool}" if self.pool else "",
             "" if self.slot is None else f"slot {self.slot}",
             f"transaction {self.signature}" if self.signature else "",
+            "" if self.number is None else f"fault {self.number}",
         ]
         return ", ".join(part for part in parts if part)
 
@@ -37,8 +39,10 @@ def findings(document: Mapping[str, Any]) -> list[Finding]:
     """Of the faults on the way and the violations in the closing audit."""
     names = {pool["pool_id"]: pool["name"] for pool in document["pools"]}
     first: dict[str, Mapping[str, Any]] = {}
-    for fault in document["faults"]["listed"]:
+    numbers: dict[str, int] = {}
+    for number, fault in enumerate(document["faults"]["listed"], start=1):
         first.setdefault(str(fault["check"]), fault)
+        numbers.setdefault(str(fault["check"]), number)
     counts = dict(document["faults"]["by_check"])
     for violation in document["audit"]["violations"]:
         check = str(violation.get("id"))
@@ -56,6 +60,7 @@ def findings(document: Mapping[str, Any]) -> list[Finding]:
                 pool=names.get(pool) or pool,
                 slot=one.get("slot"),
                 signature=str(one.get("signature") or ""),
+                number=numbers.get(check),
             )
         )
     return sorted(found, key=lambda one: (one.check.startswith(PROBE), -one.count, one.check))

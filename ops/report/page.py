@@ -98,8 +98,8 @@ def _findings(document: Document) -> str:
     ]
     said = (
         "A check's name leads to its evidence: accounts, transaction, logs and the pool's last operations. Every "
-        "operation of the run is a line of data/journal.jsonl. The same decisions again: "
-        f"<code>--seed {document['seed']}</code>."
+        "operation of the run is a line of data/journal.jsonl. One fault alone: <code>./frt reproduce DIR --fault N"
+        f"</code>. The same decisions again: <code>--seed {document['seed']}</code>."
     )
     return _table("What did not hold", ("check", "times", "what", "first seen"), rows, escaped=True, said=said)
 
@@ -214,13 +214,13 @@ def _audit(document: Document) -> str:
     return f"<section><h2>Closing audit</h2><p>{said}</p><ul>{notes}</ul></section>{table}"
 
 
-def _shown_faults(document: Document) -> dict[str, list[Document]]:
-    """The faults that are shown, by check: of every check some."""
-    by_check: dict[str, list[Document]] = {}
-    for fault in document["faults"]["listed"]:
+def _shown_faults(document: Document) -> dict[str, list[tuple[int, Document]]]:
+    """The faults that are shown, with their numbers, by check: of every check some."""
+    by_check: dict[str, list[tuple[int, Document]]] = {}
+    for number, fault in enumerate(document["faults"]["listed"], start=1):
         shown = by_check.setdefault(str(fault.get("check")), [])
         if len(shown) < SHOWN_OF_A_CHECK:
-            shown.append(fault)
+            shown.append((number, fault))
     return by_check
 
 
@@ -230,9 +230,9 @@ def _faults(document: Document) -> str:
     for check, faults in by_check.items():
         blocks.append(f"<h3 id='{escape(check)}'>{escape(check)}</h3>")
         blocks += [
-            f"<details><summary>slot {escape(_text(fault.get('slot')))} · {escape(str(fault.get('message')))}</summary>"
-            f"<pre>{escape(json.dumps(fault, indent=1))}</pre></details>"
-            for fault in faults
+            f"<details><summary>fault {number} · slot {escape(_text(fault.get('slot')))} · "
+            f"{escape(str(fault.get('message')))}</summary><pre>{escape(json.dumps(fault, indent=1))}</pre></details>"
+            for number, fault in faults
         ]
     if not blocks:
         return ""

@@ -66,7 +66,8 @@ def _where_to_look(document: Mapping[str, Any], directory: Path) -> str:
     if document["verdict"] == "error":
         return f"logs in {directory / 'logs'}, report in {page}; frt doctor looks at this machine"
     if document["verdict"] == "fail":
-        return f"evidence in {page} and report.json; the same decisions again: --seed {document['seed']}"
+        alone = f"one fault alone: ./frt reproduce {directory}; " if document["faults"]["count"] else ""
+        return f"evidence in {page} and report.json; {alone}the same decisions again: --seed {document['seed']}"
     return f"report in {page} and report.json"
 
 

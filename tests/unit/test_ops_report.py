@@ -153,7 +153,7 @@ def test_what_did_not_hold_is_gathered_by_check_and_leads_to_its_evidence():
     document = build(a_run(faults=FAULTS, fault_count=5, total=counted, audit=broken))
     found = findings(document)
     assert [(one.check, one.count) for one in found] == [("SWP-failure", 2), ("AUDIT-vault", 1), ("PROBE-x.y", 3)]
-    assert found[0].first == "pool p, slot 4, transaction Sig4"
+    assert found[0].first == "pool p, slot 4, transaction Sig4, fault 2"
     assert [reason.split(":")[0] for reason in other_reasons(document)] == ["threshold violations == 0"]
     page = render(document)
     for check in ("SWP-failure", "PROBE-x.y"):
@@ -168,7 +168,13 @@ def test_what_did_not_hold_is_gathered_by_check_and_leads_to_its_evidence():
         ({}, ["PASS   Everything held: 10 confirmed operations, 10 checks", "report in /run/report.html"]),
         (
             {"faults": FAULTS, "fault_count": 5, "total": Counts(faults={"SWP-failure": 2})},
-            ["SWP-failure x2: SWP-failure said", "first in pool p, slot 4", "FAIL   1 check did not hold", "--seed 5"],
+            [
+                "SWP-failure x2: SWP-failure said",
+                "first in pool p, slot 4",
+                "FAIL   1 check",
+                "frt reproduce /run",
+                "--seed 5",
+            ],
         ),
         (
             {"measured": Counts()},
