@@ -53,3 +53,11 @@ def test_the_readme_names_every_command_and_every_scenario():
     registered = {one.name for one in app.registered_commands} | {one.name for one in app.registered_groups}
     assert registered - FOR_DEVELOPERS <= named
     assert [path.name for path in (ROOT / "scenarios").glob("*.toml") if path.name not in text] == []
+
+
+def test_every_name_of_the_original_documents_leads_to_a_setting_that_exists():
+    text = (ROOT / "ops/deploy/README.md").read_text("utf-8")
+    table = text.partition("## Names of the original documents")[2].partition("\n## ")[0]
+    named = set(re.findall(r"`(\w+)`", table))
+    assert len(named) > 25
+    assert named <= set(Settings.model_fields)
