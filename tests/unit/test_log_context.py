@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+from collections import Counter
 from types import SimpleNamespace
 from typing import Any
 
@@ -90,8 +91,11 @@ def test_faults_and_failed_threads_are_logged_once_they_are_written(stream):
     written = SimpleNamespace(marks_broken=())
     runtime = SimpleNamespace(
         store=SimpleNamespace(commit=lambda _: written),
-        chain=SimpleNamespace(submit=lambda _: None),
+        chain=SimpleNamespace(
+            submit=lambda _: None, program_id="program", keyring=SimpleNamespace(core_address="core")
+        ),
         metrics=NULL_METRICS,
+        reproducible=Counter(),
     )
     draft = Draft(state=orjson.dumps({"stop_reason": "WalletGone"}).decode(), status=ThreadStatus.ERROR)
     fault = Fault(check="DEP-amount", message="5 is not 6", chain_id="deposit_1", operation_id="deposit_1/9", slot=7)
