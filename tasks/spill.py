@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from threading import Lock
 from uuid import uuid4
 
 import orjson
 
+from domain.files.writing import FilesError, append_rows
 from domain.store.gateway import RedisStore
 
 LEASE_MS = 5_000
@@ -25,7 +25,10 @@ class Spiller:
         self._lock = Lock()
 
     def spill(self) -> int:
-        """Move what is there to the file; returns how many entries. 0 while another process holds the lease."""
+        """Move what is there to the file; returns how many entries. 0 while another process holds the lease.
+
+        Raises FilesError, and what could not be written stays in the stream.
+        """
         with self._lock:
             return self._spill()
 
@@ -38,26 +41,16 @@ class Spiller:
             return 0
         moved = 0
         while entries := self._store.read_journal(count=BATCH):
-            self._append("".join(f"{entry_id}\t{line}\n" for entry_id, line in entries).encode())
+            rows = "".join(f"{entry_id}\t{line}\n" for entry_id, line in entries)
+            try:
+                append_rows(self._path, rows.encode())
+            except OSError as error:
+                raise FilesError(f"the journal {self._path} cannot be written to: {error.strerror}") from error
             self._store.trim_journal(entries[-1][0])
             moved += len(entries)
             if len(entries) < BATCH:
                 break
         return moved
-
-    def _append(self, rows: bytes) -> None:
-        """One write, so that a frozen writer cannot leave half a row for another one to write into."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "a+b", buffering=0) as file:
-            if file.seek(0, os.SEEK_END):
-                file.seek(-1, os.SEEK_END)
-                if file.read(1) != b"\n":  # a killed writer's last row stays alone, and is dropped when read
-                    rows = b"\n" + rows
-            left = memoryview(rows)
-            while left:
-                left = left[file.write(left) :]
-            os.fsync(file.fileno())
 
 
 def read_spilled(path: Path) -> list[str]:

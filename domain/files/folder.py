@@ -1,7 +1,8 @@
 """The folder of one service: four documents that belong together, their backups, errors, sessions and daily copies.
 
 One export writes all four files and only then all four backups. So at any moment one complete export is intact, the
-files' or the backups', and a load takes the newest export that is whole: it never mixes two.
+files' or the backups', and a load takes the newest export that is whole: it never mixes two. What a save that ended
+half way has left over both is brought together in the backups before the next one begins.
 """
 
 from __future__ import annotations
@@ -68,6 +69,7 @@ class DataFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._saved: list[tuple[int, int] | None] = []  # the backups as the last save here left them
 
     def prepare(self) -> None:
         """Make the folders; take away what a killed writer left. FilesError when that is not permitted."""
@@ -90,14 +92,39 @@ class DataFolder:
         """
         contents = {name: to_bytes(header.to_doc() | documents[name]) for name in NAMES}
         try:
+            if self._saved != self._backups():
+                self._complete_backups(before_each)
             for name in NAMES:
                 before_each()
                 write_atomic(self.file(name), contents[name])
             for name in NAMES:
                 before_each()
                 write_atomic(backup_of(self.file(name)), contents[name])
+            self._saved = self._backups()
         except OSError as error:
             raise FilesError(f"{self.path} cannot be written to: {error.strerror}") from error
+
+    def _backups(self) -> list[tuple[int, int] | None]:
+        """Which files they are: nobody has written one since if this has not changed."""
+        found: list[tuple[int, int] | None] = []
+        for name in NAMES:
+            try:
+                status = backup_of(self.file(name)).stat()
+            except FileNotFoundError:
+                found.append(None)
+            else:
+                found.append((status.st_ino, status.st_mtime_ns))
+        return found
+
+    def _complete_backups(self, before_each: Callable[[], None]) -> None:
+        """The newest whole export may be spread over files and backups: the files must not be written over as it is."""
+        versions = {name: self._versions(name)[0] for name in NAMES}
+        whole = set.intersection(*(set(found) for found in versions.values()))
+        for name in NAMES if whole else ():
+            path, backup = versions[name][max(whole)][0], backup_of(self.file(name))
+            if path != backup and (not backup.exists() or backup.read_bytes() != path.read_bytes()):
+                before_each()
+                write_atomic(backup, path.read_bytes())
 
     def load(self) -> Export | None:
         """The newest whole export; None when there is none of the files. A file read from its backup is warned about.

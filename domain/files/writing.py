@@ -34,6 +34,28 @@ def make_folder(path: Path) -> None:
     path.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
 
 
+def append_rows(path: Path, rows: bytes) -> None:
+    """Add whole rows, on the disk before this returns. Mode 0600. OSError when there is no room or no permission.
+
+    One write, so that a frozen writer cannot leave half a row for another one to write into. What a killed writer cut
+    off stays a row of its own, which readers drop.
+    """
+    make_folder(path.parent)
+    there = path.exists()
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, FILE_MODE)
+    with os.fdopen(descriptor, "a+b", buffering=0) as file:
+        if file.seek(0, os.SEEK_END):
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":
+                rows = b"\n" + rows
+        left = memoryview(rows)
+        while left:
+            left = left[file.write(left) :]
+        os.fsync(file.fileno())
+    if not there:
+        sync_folder(path.parent)
+
+
 def write_atomic(path: Path, content: bytes, *, durable: bool = True) -> None:
     """``path`` holds the old content or all of the new one, whatever happens. Mode 0600.
 
@@ -106,7 +128,7 @@ def from_bytes(content: bytes) -> dict[str, Any]:
         raise ValueError("its content does not match its checksum")
     try:
         document = json.loads(content)
-    except (UnicodeDecodeError, ValueError):
+    except (ValueError, RecursionError):
         raise ValueError("it is not JSON") from None
     if not isinstance(document, dict):
         raise ValueError("it is not a JSON object")  # noqa: TRY004  # the content is wrong, not a type of ours

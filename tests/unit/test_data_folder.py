@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+from contextlib import suppress
 from datetime import date
 
 import pytest
@@ -26,6 +27,7 @@ DAMAGES = {
     "truncated": lambda whole: whole[: len(whole) // 2],
     "one digit": lambda whole: whole.replace(b"41", b"42", 1),
     "a list": lambda whole: b"[1, 2]",
+    "deep": lambda whole: b"[" * 100_000,
     "foreign": lambda whole: b'{"a": 1}',
     "two files": lambda whole: whole + whole,
 }
@@ -112,6 +114,34 @@ def test_killed_between_any_two_writes_one_whole_export_is_there(folder, monkeyp
     assert export.header.export == (2 if (step, after) >= (len(NAMES), True) else 1)
     folder.save(header(3), documents(3))
     assert folder.load().documents == documents(3)
+
+
+@pytest.mark.parametrize("first", range(1, 2 * len(NAMES) + 1))
+def test_killed_in_two_saves_after_each_other_one_whole_export_is_there(tmp_path, monkeypatch, first):
+    """The second one also while it brings together what the first has left over files and backups."""
+    for second in range(1, 3 * len(NAMES) + 1):
+        folder = DataFolder(tmp_path / str(second))
+        folder.prepare()
+        folder.save(header(1), documents(1))
+        for number, step in ((2, first), (3, second)):
+            with monkeypatch.context() as patched:
+                patched.setattr(folder_module, "write_atomic", dying(write_atomic, step, after=False))
+                with suppress(Killed):  # fewer writes than steps: it was finished
+                    DataFolder(folder.path).save(header(number), documents(number))
+            export = folder.load()
+            assert export.documents == documents(export.header.export)
+
+
+def test_a_backup_that_a_frozen_writer_wrote_late_is_put_right_before_the_next_save(folder, monkeypatch):
+    folder.save(header(1), documents(1))
+    late = to_bytes(header(1).to_doc() | documents(1)["threads"])
+    folder.save(header(2), documents(2))
+    write_atomic(folder.file("threads").with_name("threads.json.backup"), late)
+    with monkeypatch.context() as patched:
+        patched.setattr(folder_module, "write_atomic", dying(write_atomic, 3, after=False))
+        with killed():
+            folder.save(header(3), documents(3))
+    assert folder.load().documents == documents(2)
 
 
 @pytest.mark.parametrize("call", ["fsync", "open"])
