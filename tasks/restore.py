@@ -69,6 +69,11 @@ def _restore(runtime: Runtime, deadline: float) -> bool:
     export = DataFolder(settings.data_dir).load()
     if export is None:
         return False
+    if store.list_pools() or store.list_threads():
+        raise FilesError(
+            f"Redis holds pools or threads and no run record, so {settings.data_dir} was not imported into it: "
+            "point the service at an empty Redis, or move the folder away"
+        )
     try:
         values = values_of(export.documents)
     except ValueError as error:

@@ -21,6 +21,7 @@ import structlog
 
 from domain.chains import ChainKind, Next, pool_chain_id
 from domain.errors import StressError
+from domain.files.writing import FilesError
 from domain.ids import ChainId
 from domain.runtime.logs import configure_logging
 from domain.runtime.metrics import ProcessMetrics
@@ -93,9 +94,11 @@ class Supervisor:
         store, settings = self._runtime.store, self._runtime.settings
         if not store.acquire_lease("supervisor", self._token, SWEEP_LEASE_MS):
             return 0
+        if not store.has_run() and restore(self._runtime):  # Redis' data was deleted under the running service
+            return 0
         now_ms = store.now_ms()
         if self._recovery.step():
-            self._spiller.spill()
+            self._spill()
             self._cycle_ms = now_ms  # none may begin
             self._note(now_ms)
             return 0
@@ -118,10 +121,17 @@ class Supervisor:
         if self._starts.moved or not live:  # where nothing is due nothing is late
             self._cycle_ms = now_ms
         self._ensure_pool_chains(now_ms, live)
-        self._spiller.spill()
+        self._spill()
         self._auditors.look()
         self._note(now_ms)
         return revived
+
+    def _spill(self) -> None:
+        """Without room for the journal the sweeps go on: the stream keeps it, and cycles wait when that is full."""
+        try:
+            self._spiller.spill()
+        except FilesError as error:
+            log.warning("spill_failed", action="spill_failed", error=str(error))
 
     def _note(self, now_ms: int) -> None:
         waiting = {queue: now_ms - since_ms for queue, (_, since_ms) in self._oldest.items()}
@@ -171,7 +181,7 @@ def run(runtime: Runtime, stopped: Callable[[float], bool]) -> None:
     while not stopped(runtime.settings.sweep_ms / 1000):
         try:
             supervisor.sweep()
-        except StressError as error:
+        except (StressError, OSError) as error:
             log.warning("sweep_failed", action="sweep_failed", error=str(error))
     supervisor.close()
     exporting.join(LAST_EXPORT_S)

@@ -51,6 +51,7 @@ ACTIONS: Final = frozenset(
         "session_unreadable",
         "store_unavailable",
         "submit_failed",
+        "spill_failed",
         "sweep_failed",
         "version_unknown",
         "version_unsupported",
