@@ -103,7 +103,7 @@ class Exporter:
         if not store.has_run() or not self._holds() or not self._is_ours():
             return False
         self._save_sessions()
-        self._faults.append(store.faults)
+        self._save_faults()
         snapshot = store.snapshot()
         if snapshot is None:
             return False
@@ -148,6 +148,15 @@ class Exporter:
                 self._keep()
                 self._sessions.save(json.loads(text))
             self._store.drop_sessions([entry_id for entry_id, _ in entries])
+
+    def _save_faults(self) -> None:
+        """A fault that was found once stays, in Redis, too: it fails the run."""
+        self._keep()
+        forgotten = self._faults.append(self._store.fault_count(), self._store.faults)
+        if forgotten:
+            log.warning("faults_remembered", action="faults_remembered", faults=len(forgotten))
+            self._store.add_faults(forgotten)
+            self._faults.append(self._store.fault_count(), self._store.faults)  # they are the file's own
 
     def _journal_is_safe(self, snapshot: Snapshot) -> bool:
         """Everything the snapshot knows stands in the journal's file: whoever holds that lease has moved it."""

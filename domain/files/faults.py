@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from domain.files.writing import FILE_MODE
+from domain.files.writing import append_rows
 
 BATCH: Final = 500
 
@@ -19,15 +19,27 @@ class FaultFile:
 
     def __init__(self, data_dir: Path) -> None:
         self._path = data_dir / "faults.jsonl"
-        self._count: int | None = None
+        self._looked = 0  # at so many of those that Redis holds
+        self._unseen: Counter[str] | None = None  # rows of the file that none of them was found to be
 
-    def append(self, read: Read) -> None:
-        """Add what the file lacks."""
-        count = len(self._whole_rows(cut=True)) if self._count is None else self._count
-        while found := read(count, BATCH):
-            self._write("".join(f"{text}\n" for text in found).encode())
-            count += len(found)
-        self._count = count
+    def append(self, count: int, read: Read) -> list[str]:
+        """Add what the file lacks of the ``count`` that Redis holds; what stands in the file and Redis has forgotten.
+
+        Fewer than before: Redis has lost its newest, so all are looked at again.
+        """
+        if self._unseen is None or count < self._looked:
+            self._looked, self._unseen = 0, Counter(row.decode() for row in self._whole_rows(cut=True))
+        fresh: list[str] = []
+        while found := read(self._looked, BATCH):
+            for text in found:
+                if self._unseen[text]:
+                    self._unseen[text] -= 1
+                else:
+                    fresh.append(text)
+            self._looked += len(found)
+        if fresh:
+            append_rows(self._path, "".join(f"{text}\n" for text in fresh).encode())
+        return list(self._unseen.elements())
 
     def read(self) -> list[str]:
         """The JSON of every fault."""
@@ -43,11 +55,3 @@ class FaultFile:
             with self._path.open("r+b") as file:
                 file.truncate(len(whole))
         return whole.splitlines()
-
-    def _write(self, rows: bytes) -> None:
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, FILE_MODE)
-        with os.fdopen(descriptor, "ab", buffering=0) as file:
-            left = memoryview(rows)
-            while left:
-                left = left[file.write(left) :]
-            os.fsync(file.fileno())

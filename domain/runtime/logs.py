@@ -34,6 +34,7 @@ ACTIONS: Final = frozenset(
         "export_refused",
         "limits_alone",
         "fault_found",
+        "faults_remembered",
         "machine_performance",
         "metrics_off",
         "performance",

@@ -64,6 +64,23 @@ def test_the_files_hold_what_redis_holds_and_the_journal_knows_it(store: RedisSt
     assert (settings.data_dir / "faults.jsonl").read_text() == '{"check":"I1","message":"x"}\n'
 
 
+def test_a_fault_that_redis_lost_is_put_back_and_the_next_one_is_not_missed(
+    store: RedisStore, settings: Settings
+) -> None:
+    furnish_store(store)
+    store.add_faults(["lost"])
+    process = exporter(store, settings)
+    process.export()
+    store._edge.call("RPOP", "frt:faults")
+    process.export()
+    assert store.faults() == ['{"check":"I1","message":"x"}', "lost"]
+    store.add_faults(["next"])
+    for each in (process, exporter(store, settings)):
+        each.export()
+        assert (settings.data_dir / "faults.jsonl").read_text().splitlines() == store.faults()
+        assert store.fault_count() == 3
+
+
 def test_nothing_new_is_not_written_again(store: RedisStore, settings: Settings) -> None:
     furnish_store(store)
     process = exporter(store, settings)

@@ -60,7 +60,7 @@ def test_folders_are_0700_and_files_0600(folder):
     folder.save_errors("deposit_1", {"thread_id": "deposit_1", "errors": []})
     folder.copy_of_the_day(date(2026, 1, 5))
     SessionFiles(folder.path).save(record(1))
-    FaultFile(folder.path).append(lambda start, count: ["{}"][start:])
+    FaultFile(folder.path).append(1, lambda start, count: ["{}"][start:])
     paths = list(folder.path.rglob("*"))
     assert len(paths) > 15
     for path in paths:
@@ -266,8 +266,26 @@ def test_killed_while_a_session_is_written_it_is_written_again(tmp_path, monkeyp
 
 def test_faults_are_appended_once_also_after_a_cut_row(tmp_path):
     texts = [json.dumps({"n": number}) for number in range(1_200)]
-    FaultFile(tmp_path).append(lambda start, count: texts[start : min(700, start + count)])
+    FaultFile(tmp_path).append(700, lambda start, count: texts[start : min(700, start + count)])
     path = tmp_path / "faults.jsonl"
     path.write_bytes(path.read_bytes()[:-3])
-    FaultFile(tmp_path).append(lambda start, count: texts[start : start + count])
+    assert FaultFile(tmp_path).append(1_200, lambda start, count: texts[start : start + count]) == []
     assert FaultFile(tmp_path).read() == texts
+
+
+def test_faults_that_redis_forgets_stay_and_those_it_finds_then_are_not_missed(tmp_path):
+    held = ["1", "2", "2", "3"]
+
+    def read(start, count):
+        return held[start : start + count]
+
+    file = FaultFile(tmp_path)
+    assert file.append(len(held), read) == []
+    held[2:] = []  # a rollback
+    assert file.append(len(held), read) == ["2", "3"]
+    held += ["4"]
+    assert file.append(len(held), read) == ["2", "3"]
+    held += ["3", "2"]
+    assert file.append(len(held), read) == []
+    assert FaultFile(tmp_path).append(len(held), read) == []
+    assert file.read() == ["1", "2", "2", "3", "4"]
