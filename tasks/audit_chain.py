@@ -90,6 +90,7 @@ class ChainArchive:
                     before[address] = page[-1]["signature"]
                 else:
                     del before[address]
+            self._progress(f"{len(before)} histories are left to read")
         newest = {signature: at for signature, at in found.items() if at >= slot}
         return dict(sorted(newest.items(), key=lambda pair: pair[1]))
 
@@ -161,7 +162,7 @@ class ChainArchive:
 
     def _pause(self, why: str) -> None:
         if monotonic() + RETRY_S > self._deadline:
-            raise AuditUnansweredError(f"the closing audit ran out of time: {why}")
+            raise AuditUnansweredError(f"the chain did not answer in time: {why}")
         sleep(RETRY_S)
 
 

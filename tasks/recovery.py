@@ -20,6 +20,7 @@ from uuid import uuid4
 import structlog
 
 from domain.audit_records import ChainTx
+from domain.chain.endpoints import Endpoints
 from domain.chain.errors import RpcError
 from domain.chain.gateway import ChainUnreachableError
 from domain.chain.receipts import AccountReader
@@ -54,7 +55,7 @@ from tasks.runtime import Runtime
 log = structlog.get_logger()
 
 LEASE_MS: Final = 40_000  # longer than the chain may be asked for in one go; kept from chain to chain
-READ_TIMEOUT_S: Final = 30.0
+READ_TIMEOUT_S: Final = 600.0  # a thousand wallets on an endpoint that throttles; the lease is kept meanwhile
 MARGIN_SLOTS: Final = 512  # further back than anything that was open when the newest booked operation landed
 AT_ONCE: Final = 40  # operations of one chain that are looked up with one request
 LOST_ANSWER: Final = "Redis lost this command with its newest data; look what became of it before you repeat it"
@@ -98,9 +99,9 @@ class Recovery:
         """True when the books agree with the chain again."""
         store = self._runtime.store
         if self._horizon is None or self._horizon.epoch != epoch:
-            self._horizon = Horizon(epoch=epoch, height=self._newest_height())
+            self._horizon = Horizon(epoch=epoch, height=newest_height(self._runtime.chain.endpoints))
             log.warning("recovery_began", action="recovery_began", epoch=epoch, until_height=self._horizon.height)
-        if self._finalized_height() <= self._horizon.height:
+        if finalized_height(self._runtime.chain.endpoints) <= self._horizon.height:
             return False
         outcomes = Comparison(self._runtime, self._path, epoch, self._keep).run()
         if not store.finish_recovery(epoch):
@@ -113,18 +114,29 @@ class Recovery:
         if not self._runtime.store.renew_lease("recovery", self._token, LEASE_MS):
             raise RecoveryUnfinishedError("another supervisor has taken the recovery over")
 
-    def _newest_height(self) -> int:
-        answer = self._call("getLatestBlockhash", [{"commitment": "processed"}])
-        return int(answer["value"]["lastValidBlockHeight"])
 
-    def _finalized_height(self) -> int:
-        return int(self._call("getBlockHeight", [{"commitment": "finalized"}]))
+def newest_height(endpoints: Endpoints) -> int:
+    """The latest that any endpoint tells: what was signed with another one's blockhash must be over, too."""
+    answers = _ask_all(endpoints, "getLatestBlockhash", "processed")
+    return max(int(answer["value"]["lastValidBlockHeight"]) for answer in answers)
 
-    def _call(self, method: str, params: list[Any]) -> Any:
+
+def finalized_height(endpoints: Endpoints) -> int:
+    """The earliest: the comparison may read from any of them."""
+    return min(int(height) for height in _ask_all(endpoints, "getBlockHeight", "finalized"))
+
+
+def _ask_all(endpoints: Endpoints, method: str, commitment: str) -> list[Any]:
+    """The answers of the endpoints that gave one. ChainUnreachableError when none did."""
+    answers, why = [], ""
+    for label in endpoints.labels:
         try:
-            return self._runtime.chain.endpoints.call(method, params)
+            answers.append(endpoints.call(method, [{"commitment": commitment}], endpoint=label))
         except RpcError as error:
-            raise ChainUnreachableError(str(error)) from error
+            why = str(error)
+    if not answers:
+        raise ChainUnreachableError(why)
+    return answers
 
 
 class Comparison:
@@ -143,7 +155,7 @@ class Comparison:
             chain.endpoints,
             reader,
             deadline=monotonic() + READ_TIMEOUT_S,
-            progress=lambda _: None,
+            progress=lambda _: keep(),
             private=runtime.settings.local_chain,
         )
 
@@ -277,15 +289,14 @@ class Comparison:
                 self._remember_name(ChainId(doc["inputs"]["thread"]))
         still_open = {name: doc for name, doc in gone.items() if name not in known.settled}
         landed = {tx.signature: tx for tx in self._archive.transactions([doc["sig"] for doc in still_open.values()])}
-        lines, outcomes = [], Counter[str]()
+        lines, counted, outcomes = [], Counter[str](), Counter[str]()
         for name, doc in still_open.items():
             tx = landed.get(Signature(doc["sig"]))
             lines.append(settled_line(name, tx, self._store.now_ms()))
             outcome = (Outcome.EXPIRED if tx is None else Outcome.RECOVERED).value
             outcomes[outcome] += 1
-            counted = [("operations", f"{doc['kind']}.{what}", 1) for what in ("submitted", outcome)]
-            self._store.add_counts(counted)
-        self._store.append_journal(lines)
+            counted.update(f"{doc['kind']}.{what}" for what in ("submitted", outcome))
+        self._store.append_journal(lines, counted)
         return outcomes
 
     def _remember_name(self, chain_id: ChainId) -> None:
@@ -305,13 +316,12 @@ class Comparison:
         """Transactions of the core wallet that only the chain remembers, and that no chain of ours can be told by."""
         chain_id = ChainId(f"recovery:{self._epoch}")
         first = 1 + sum(_chain_of(name) == chain_id for name in known.submitted)
-        lines, now_ms = [], self._store.now_ms()
+        lines, counted, now_ms = [], Counter[str](), self._store.now_ms()
         for number, each in enumerate(found, first):
             intent = intent_of_found(each, chain_id, number, now_ms)
             lines += [submitted_line(intent, now_ms), settled_line(intent.operation_id, each.tx, now_ms)]
-            names = [f"{each.kind.value}.{what}" for what in ("submitted", Outcome.RECOVERED.value)]
-            self._store.add_counts([("operations", name, 1) for name in names])
-        self._store.append_journal(lines)
+            counted.update(f"{each.kind.value}.{what}" for what in ("submitted", Outcome.RECOVERED.value))
+        self._store.append_journal(lines, counted)
         return Counter({Outcome.RECOVERED.value: len(found)} if found else {})
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from domain.store.edge import Part
+from domain.store.edge import Argument, Part
 
 START = "0-0"
 
@@ -27,9 +27,13 @@ class JournalStore(Part):
         found = self._edge.call("XREVRANGE", self._keys.named("journal"), f"({before_id}", "-", "COUNT", count)
         return [(entry_id, fields["e"]) for entry_id, fields in found]
 
-    def append_journal(self, lines: Sequence[str]) -> None:
-        """Entries that no cycle writes: what a recovery brings back."""
-        self._edge.batch([("XADD", self._keys.named("journal"), "*", "e", line) for line in lines])
+    def append_journal(self, lines: Sequence[str], operations: Mapping[str, int] | None = None) -> None:
+        """Entries that no cycle writes, in one step with the operations they count for: what a recovery books."""
+        journal, counters = self._keys.named("journal"), self._keys.counters("operations")
+        writes: list[tuple[Argument, ...]] = [("XADD", journal, "*", "e", line) for line in lines]
+        writes += [("HINCRBY", counters, name, by) for name, by in (operations or {}).items()]
+        if writes:
+            self._edge.batch(writes, atomic=True)
 
     def trim_journal(self, up_to_id: str) -> int:
         """Drop the entries up to and including ``up_to_id``; how many there were."""

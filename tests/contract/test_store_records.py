@@ -185,6 +185,13 @@ def test_the_journal_is_read_in_pages_and_trimmed(store: RedisStore) -> None:
     assert store.journal_length() == 6
 
 
+def test_recovered_lines_are_booked_with_their_counts_in_one_step(store: RedisStore) -> None:
+    store.append_journal(["a", "b"], {"swap.recovered": 2})
+    store.append_journal([], {})
+    assert [line for _, line in store.read_journal()] == ["a", "b"]
+    assert store.counts("operations") == {"swap.recovered": 2}
+
+
 def test_faults_are_paged_and_counted(store: RedisStore) -> None:
     store.add_faults(["a", "b", "c"])
     store.add_faults([])

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+from random import Random
+from typing import Any
 
 import pytest
 
 from domain.audit_effects import SYSTEM, TOKEN
 from domain.audit_records import ChainTx, Step, TokenMove
+from domain.chain.endpoints import Endpoints
+from domain.chain.errors import RpcUnavailable
+from domain.chain.gateway import ChainUnreachableError
 from domain.contract_errors import InstructionKind
 from domain.ids import Address, ChainId, PoolId, Signature, ThreadId
 from domain.operations import OperationKind
 from domain.pool import Asset, Side
 from domain.recovery import Actors, Known, as_empty, attribute, intent_of_line, settled_line, submitted_line
 from domain.thread import ThreadConfig, ThreadKind
+from tasks.recovery import finalized_height, newest_height
 
 CORE, PROGRAM, POOL = Address("core"), Address("program"), PoolId("pool")
 
@@ -146,3 +152,29 @@ def test_an_orphan_that_never_landed_is_expired_and_one_that_did_is_recovered():
     assert json.loads(settled_line("command:x/1", None, 5))["outcome"] == "expired"
     doc = json.loads(settled_line("command:x/1", tx([], CORE, error="Custom(4)"), 5))
     assert (doc["outcome"], doc["slot"], doc["error"], doc["fee"]) == ("recovered", 7, "Custom(4)", "5000")
+
+
+class Node:
+    """Answers like RpcClient: a chain that stands at ``height``; None: nobody answers."""
+
+    timeout_seconds, max_connections = 5.0, 2
+
+    def __init__(self, height: int | None) -> None:
+        self.endpoint = f"node-{height}"
+        self.height = height
+
+    def call(self, method: str, params: Any, *, timeout_seconds: float) -> Any:
+        if self.height is None:
+            raise RpcUnavailable(self.endpoint, "down")
+        if method == "getBlockHeight":
+            return self.height - 32
+        return {"value": {"lastValidBlockHeight": self.height + 150}}
+
+
+@pytest.mark.parametrize("heights", [(100, 140, None), (140, 100, None), (None, 140, 100)])
+def test_a_recovery_waits_for_the_freshest_endpoint_and_reads_when_the_slowest_has_it(heights):
+    endpoints = Endpoints([Node(height) for height in heights], rng=Random(7))  # type: ignore[misc]
+    for _ in range(3):  # whoever's turn it is
+        assert (newest_height(endpoints), finalized_height(endpoints)) == (290, 68)
+    with pytest.raises(ChainUnreachableError, match="down"):
+        newest_height(Endpoints([Node(None)], rng=Random(7)))  # type: ignore[list-item]
