@@ -205,11 +205,20 @@ def create_secret(path: Path, content: bytes) -> bool:
 
 
 def replace_secret(path: Path, content: bytes) -> None:
-    """The old content or all of the new one, whatever happens. Mode 0600, on the disk when this returns."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    """The old content or all of the new one, whatever happens. Mode 0600, on the disk when this returns.
+
+    Of a symbolic link the file behind it: there the old secret would stay.
+    """
+    target = path.resolve()
+    draft = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
     create_secret(draft, content)
-    draft.replace(path)
-    _sync(path.parent)
+    put_in_place(draft, target)
+
+
+def put_in_place(draft: Path, target: Path) -> None:
+    """``draft``, of the same folder, becomes ``target``; on the disk when this returns."""
+    draft.replace(target)
+    _sync(target.parent)
 
 
 def _sync(folder: Path) -> None:

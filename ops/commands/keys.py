@@ -11,7 +11,14 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from domain.chain.keystore import SEALING_KEY_BYTES, KeystoreError, Sealer, create_secret, load_sealing_key
+from domain.chain.keystore import (
+    SEALING_KEY_BYTES,
+    KeystoreError,
+    Sealer,
+    create_secret,
+    load_sealing_key,
+    put_in_place,
+)
 from domain.chain.passphrase import key_of_passphrase, read_passphrase
 from domain.runtime.settings import Settings
 from domain.runtime.wiring import build_sealer, build_store, passphrase_parameters
@@ -54,24 +61,25 @@ def rotate(
         new = Sealer(load_sealing_key(new_key_file))
         target, advice = new_key_file, f"set sealing_key_file to {new_key_file}, or sealing_key to its content"
     else:
-        pending, target, advice = _pending_key_file(settings), settings.sealing_key_file, ""
+        target, advice = settings.sealing_key_file.resolve(), ""
+        pending = _pending_key_file(settings, target)
         new = Sealer(load_sealing_key(pending))
     with _redis(settings, out, own="redis_url" not in given) as effective:
         done = Rotation(old, new).run(build_store(effective), effective.data_dir, effective.core_wallet)
     if pending is not None:
         sleep(SYNC_S)  # a Redis of another machine has it on its disk by then
-        pending.replace(target)
+        put_in_place(pending, target)
     print(f"{done.keys} keys and {done.files} exports are sealed with the new key")
     if advice:
         print(advice)
 
 
-def _pending_key_file(settings: Settings) -> Path:
+def _pending_key_file(settings: Settings, target: Path) -> Path:
     """The key file that will take the place of the present one; what an interrupted rotation made is used again."""
     others = (settings.sealing_key, settings.sealing_passphrase, settings.sealing_passphrase_file)
     if any(other is not None for other in others):
         raise KeystoreError("the sealing key does not come from a file: name --new-key-file or --new-passphrase-file")
-    pending = settings.sealing_key_file.with_name(settings.sealing_key_file.name + ".new")
+    pending = target.with_name(target.name + ".new")
     create_secret(pending, secrets.token_bytes(SEALING_KEY_BYTES).hex().encode() + b"\n")
     return pending
 

@@ -11,10 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from solders.keypair import Keypair
 
+from domain.chain.core_wallet import read_core_wallet, seal_core_wallet
 from domain.chain.keystore import (
     KeystoreError,
     Sealer,
     WrongSealingKey,
+    create_secret,
     load_sealing_key,
     read_keypair_file,
     sealing_key_from_text,
@@ -150,3 +152,15 @@ def test_no_repr_or_error_shows_key_material():
     shown = f"{sealer!r} {sealer} {caught.value!r} {vars(caught.value)}"
     for secret in (KEY.hex(), b64encode(KEY).decode(), bytes(WALLET)[:32].hex(), str(WALLET), sealed):
         assert secret not in shown
+
+
+def test_a_wallet_that_is_sealed_behind_a_link_is_nowhere_left_plain(tmp_path):
+    wallet, link = tmp_path / "safe" / "id.json", tmp_path / "core-wallet.json"
+    keypair, sealer = Keypair(), Sealer(bytes(32))
+    create_secret(wallet, json.dumps(list(bytes(keypair))).encode())
+    link.symlink_to(wallet)
+    assert seal_core_wallet(link, sealer)
+    assert link.is_symlink()
+    assert read_core_wallet(link, sealer) == keypair
+    assert str(list(bytes(keypair)))[1:60] not in wallet.read_text()
+    assert [path.name for path in wallet.parent.iterdir()] == ["id.json"]
