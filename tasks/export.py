@@ -32,7 +32,8 @@ log = structlog.get_logger()
 LEASE: Final = "exporter"
 LEASE_MS: Final = 3_000  # asked for again before every single write
 LOOK_S: Final = 0.2
-SOONEST_S: Final = 1.0  # between two exports that ended sessions ask for
+SOONEST_S: Final = 1.0  # between two exports that ended sessions or new keys ask for
+LONGEST_SHARE: Final = 5  # of the time those take at most a fifth, however many threads there are
 SPILL_WAIT_S: Final = 6.0  # the lease of a spiller that died ends before
 SPILL_POLL_S: Final = 0.02
 BATCH: Final = 200
@@ -52,18 +53,20 @@ class Exporter:
         self._token = uuid4().hex
         self._instance = ""  # known once the folder was found to be ours
         self._number = 0
+        self._keys = 0  # sealed keys that the files hold
         self._values: Mapping[str, Any] | None = None
         self._errors: dict[str, Any] = {}
         self._swept_on = None if settings.backup_enabled else datetime.min.replace(tzinfo=UTC).date()
 
     def run(self, stopped: Callable[[float], bool]) -> None:
         """Until ``stopped(seconds to wait)`` says so; then once more. An export that fails is loud and tried again."""
-        last = monotonic() - self._settings.export_ms / 1000
+        last, took_s = monotonic() - self._settings.export_ms / 1000, 0.0
         while not stopped(LOOK_S):
             try:
-                if self._holds() and self._is_due(monotonic() - last):
+                if self._holds() and self._is_due(monotonic() - last, took_s):
                     last = monotonic()
                     self.export()
+                    took_s = monotonic() - last
             except Exception as error:  # noqa: BLE001 - the edge of this thread: nobody would notice its end
                 _failed(error)
         try:
@@ -72,10 +75,13 @@ class Exporter:
         except StressError as error:
             _failed(error)
 
-    def _is_due(self, passed_s: float) -> bool:
+    def _is_due(self, passed_s: float, took_s: float) -> bool:
+        """A session that ended, and a new wallet's key before its wallet has anything to lose, are not kept waiting."""
         if passed_s * 1000 >= self._settings.export_ms:
             return True
-        return passed_s >= SOONEST_S and self._store.sessions_waiting() > 0
+        if passed_s < max(SOONEST_S, LONGEST_SHARE * took_s):
+            return False
+        return self._store.sessions_waiting() > 0 or self._store.key_count() != self._keys
 
     def _holds(self) -> bool:
         """Is it this process' turn? When another one had it meanwhile, nothing that was known of the files counts."""
@@ -175,6 +181,7 @@ class Exporter:
         self._number = max(snapshot.at_ms, self._number + 1)
         header = Header(instance=self._instance, export=self._number, written_at_ms=snapshot.at_ms)
         self._folder.save(header, documents, self._keep)
+        self._keys = len(snapshot.values.get("wallets", ()))
         errors = errors_of(documents[STATISTICS])
         for thread_id, document in errors.items():
             if self._errors.get(thread_id) != document:

@@ -191,6 +191,9 @@ class ThreadStore(ChainStore):
         found = self._edge.call("HGETALL", self._keys.named("wallets"))
         return {ThreadId(thread_id): sealed for thread_id, sealed in found.items()}
 
+    def key_count(self) -> int:
+        return int(self._edge.call("HLEN", self._keys.named("wallets")))
+
 
 def _refuse_plain(sealed_key: str) -> None:
     if not sealed_key.startswith(SEALED) or len(sealed_key) == len(SEALED):
