@@ -272,7 +272,7 @@ def test_it_is_never_far_behind_and_at_once_there_when_something_must_not_wait(
 
     def stopped(seconds: float) -> bool:
         clock[0] += seconds
-        if not happened and clock[0] >= 112.0 and clock[0] - exports[-1] > 1.5:
+        if not happened and clock[0] >= 112.0 and 1.0 < clock[0] - exports[-1] < 2.0:
             event(store)
             happened.append(clock[0])
         return clock[0] > 121.0
