@@ -120,8 +120,15 @@ def read_image(path: Path, settings: LocalnetSettings) -> Image:
         for row in file:
             doc = _document(row)
             if doc is None:
-                break  # a row that was cut off, and nothing can follow it
-            _take(image, waiting, doc)
+                if file.read(1):  # not the last one: what follows cannot be told apart from another history
+                    raise StateError(f"{path} is damaged in its midst; restore a copy of it, or move it away")
+                break  # the last row was cut off
+            try:
+                _take(image, waiting, doc)
+            except StateError:
+                raise
+            except (KeyError, TypeError, ValueError) as error:
+                raise StateError(f"{path} is damaged: a line of kind {doc.get('k')!r} cannot be read") from error
     if not image.blocks:
         raise StateError(f"{path} holds no block")
     del image.transactions[image.blocks[-1].end_seq - image.first_seq :]
@@ -165,12 +172,16 @@ def write_whole(path: Path, rows: Iterator[bytes]) -> None:
     """A new file in the place of the old one, complete or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{os.getpid()}")
-    with partial.open("wb") as file:
-        for row in rows:
-            file.write(row)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    try:
+        with partial.open("wb") as file:
+            for row in rows:
+                file.write(row)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 class StateLog:

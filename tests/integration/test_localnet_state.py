@@ -121,6 +121,21 @@ def test_a_row_that_was_cut_off_costs_its_block_only(tmp_path):
     again.close()
 
 
+@pytest.mark.parametrize("row", [b"\0\0\0\n", b'{"k":"tx"}\n', b'{"k":"block","slot":1}\n', b'{"k":"new"}\n'])
+def test_damage_in_the_midst_is_refused_and_nothing_behind_it_is_dropped(tmp_path, row):
+    path = tmp_path / "chain.state"
+    chain = Chain(LocalnetSettings(state=path), lambda: 1.0)
+    for _ in range(5):
+        chain.advance()
+    chain.close()
+    rows = path.read_bytes().splitlines(keepends=True)
+    damaged = b"".join([*rows[:-3], row, *rows[-3:]])
+    path.write_bytes(damaged)
+    with pytest.raises(StateError, match=r"is damaged|unknown line 'new'"):
+        Chain(LocalnetSettings(state=path), lambda: 1.0)
+    assert path.read_bytes() == damaged
+
+
 def forked(relanding: float) -> tuple[Chain, Keypair, str]:
     """A chain whose newest block holds one transfer of 5 SOL, and will be dropped."""
     chain = Chain(LocalnetSettings(), lambda: 1.0)
