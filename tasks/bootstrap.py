@@ -87,7 +87,6 @@ def _fund(runtime: Runtime, deadline: float) -> None:
         deadline,
         "the airdrop for the core wallet is lost",
     )
-    runtime.store.set_run_once("core_airdrop_lamports", str(CORE_TARGET_LAMPORTS))
 
 
 def _initialise(runtime: Runtime, deadline: float) -> None:

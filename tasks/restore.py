@@ -123,20 +123,24 @@ def _check_threads(runtime: Runtime, values: Values, deadline: float) -> None:
     for start in range(0, len(configs), _WALLETS_AT_ONCE):
         some = configs[start : start + _WALLETS_AT_ONCE]
         addresses = tuple(address for config in some for address in (config.wallet, *config.accounts.values()))
-        seen = _observe(runtime, addresses, deadline)
+        states = [ThreadState.from_text(values[_CHAIN + config.thread_id]["state"]) for config in some]
+        # A node that is behind what was seen before does not know yet what it calls missing.
+        since_slot = max(max(state.balances_slot, state.last_slot) for state in states)
+        seen = _observe(runtime, Want(addresses=addresses, since_slot=since_slot), deadline)
         for config in some:
             _take_over(values, config, seen, now_ms)
 
 
-def _observe(runtime: Runtime, addresses: tuple[Address, ...], deadline: float) -> Observation:
+def _observe(runtime: Runtime, want: Want, deadline: float) -> Observation:
     while True:
         try:
-            return runtime.chain.observe(Want(addresses=addresses))
+            return runtime.chain.observe(want)
         except ChainUnreachableError as error:
             if monotonic() > deadline:
                 raise CommandError(
                     CommandCode.CHAIN_UNREACHABLE,
-                    f"the chain does not answer, so nothing was imported from {runtime.settings.data_dir}: {error}",
+                    f"the chain does not tell the balances at slot {want.since_slot} or later, so nothing was "
+                    f"imported from {runtime.settings.data_dir}: {error}",
                 ) from error
             sleep(POLL_S)
 

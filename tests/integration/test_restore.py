@@ -6,12 +6,15 @@ import json
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
 from domain.chain.gateway import Want
 from domain.documents import NAMES
+from domain.errors import CommandCode, CommandError
+from domain.files.folder import DataFolder
 from domain.files.writing import DamagedFile
 from domain.state import ThreadState
 from domain.store.records import config_from_text
@@ -190,6 +193,23 @@ def test_file_and_backup_damaged_is_an_error_and_nothing_is_written(world, name)
     world.runtime.store.set_run_once("seed", "8")  # a service that begins anew all the same
     assert not export_now(world.runtime.store, world.runtime.settings)
     assert {each: each.read_bytes() for each in folder.glob("*.json*")} == there
+
+
+def test_a_node_that_is_behind_the_files_is_not_believed(world):
+    threads = new_threads(world)
+    export(world)
+    folder = DataFolder(world.runtime.settings.data_dir)
+
+    def seen_later(documents: dict[str, Any]) -> dict[str, Any]:
+        documents["statistics"]["statistics"][threads[0]]["state"]["balances_slot"] = 10**9
+        return documents
+
+    folder.rewrite(seen_later)
+    lose_everything(world)
+    with pytest.raises(CommandError, match="balances at slot 1000000000 or later, so nothing was imported") as raised:
+        restore(world.runtime, timeout_s=0.5)
+    assert raised.value.code == CommandCode.CHAIN_UNREACHABLE
+    assert not world.runtime.store.has_run()
 
 
 def test_a_thread_whose_accounts_are_gone_comes_back_in_error(world):
