@@ -15,6 +15,7 @@ from typing import Final
 
 from domain.chain.core_wallet import reseal_core_wallet
 from domain.chain.keystore import KeystoreError, Sealer, WrongSealingKey
+from domain.chains import ChainKind
 from domain.documents import SERVICE, THREADS, Document
 from domain.files.folder import DataFolder
 from domain.ids import Address, ThreadId
@@ -22,6 +23,7 @@ from domain.store.gateway import RedisStore
 from domain.store.records import config_from_text
 
 _CHECK: Final = "sealing-check"
+_COMMAND: Final = f"chain:{ChainKind.COMMAND.value}:"  # one that makes a thread keeps its key until there is one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +86,11 @@ class Rotation:
         }
         for name, sealed in threads["other_wallets"].items():
             threads["other_wallets"][name] = self._reseal(sealed, gone, ThreadId(name))
+        for name, record in values.items():
+            if name.startswith(_COMMAND) and "sealed" in (data := json.loads(record["state"] or "{}").get("data", {})):
+                owner = ThreadId(data["thread"])
+                data["sealed"] = self._reseal(data["sealed"], {owner: Address(data["wallet"])}, owner)
+                record["state"] = json.dumps(json.loads(record["state"]) | {"data": data}, separators=(",", ":"))
         if _CHECK in values:
             self._check(values[_CHECK])
             values[_CHECK] = self._new_check

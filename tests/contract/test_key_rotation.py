@@ -15,7 +15,7 @@ from domain.chain.keystore import KeystoreError, Sealer, WrongSealingKey
 from domain.files import folder as folder_module
 from domain.files.folder import DataFolder
 from domain.files.writing import read_document
-from domain.ids import ThreadId
+from domain.ids import Address, ThreadId
 from domain.runtime.settings import Settings
 from domain.store.gateway import RedisStore
 from tasks.rotate import Rotation
@@ -81,6 +81,26 @@ def test_every_key_is_sealed_anew(store: RedisStore, settings: Settings) -> None
         Sealer(OLD_KEY).check(str(store.sealing_check()))
     rotate(store, settings)  # once more, as after an interruption at the very end
     everything_opens(store, settings, Sealer(NEW_KEY))
+
+
+def test_a_copy_made_while_a_thread_was_being_made_keeps_its_key(store: RedisStore, settings: Settings) -> None:
+    wallet = Keypair.from_seed(b"\x09" * 32)
+    address = Address(str(wallet.pubkey()))
+    data = {"thread": "deposit_7", "wallet": address, "sealed": Sealer(OLD_KEY).seal(wallet, address)}
+    record = {"kind": "command", "state": json.dumps({"attempts": 1, "data": data})}
+    folder = DataFolder(settings.data_dir)
+    folder.rewrite(lambda documents: with_value(documents, "chain:command:make-7", record))
+    rotate(store, settings)
+    places = [folder.load().documents["service"], read_document(folder.daily_copies()[0] / "service.json")]
+    for document in places:
+        state = json.loads(document["values"]["chain:command:make-7"]["state"])
+        assert state["attempts"] == 1
+        assert Sealer(NEW_KEY).open(state["data"]["sealed"], address) == wallet
+
+
+def with_value(documents: dict[str, Any], name: str, value: Any) -> dict[str, Any]:
+    documents["service"]["values"][name] = value
+    return documents
 
 
 @pytest.mark.parametrize("after", [False, True])
