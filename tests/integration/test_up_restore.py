@@ -126,14 +126,18 @@ def test_with_files_that_cannot_be_read_it_does_not_start(tmp_path):
 
 def test_keys_can_be_rotated_while_the_service_stands_still(tmp_path):
     env = {name: value for name, value in os.environ.items() if not name.startswith("FRT_")} | {"PYTHONPATH": str(ROOT)}
+    rotate = [sys.executable, "-m", "ops.cli", "keys", "rotate", "--out", "service"]
     with up(tmp_path) as service:
         pool_id = service.call("create_pool", **POOL)["pool_id"]
         made = {"pool_id": pool_id, "token_type": "A", "initial_amount": AMOUNT}
         thread = service.call("create_deposit_thread", **made)["thread_id"]
         data = tmp_path / "service" / "data"
         until(lambda: thread in (data / "threads.json").read_text(), "an export", 10)
-    old = (data / "sealing.key").read_bytes()
-    rotate = [sys.executable, "-m", "ops.cli", "keys", "rotate", "--out", "service"]
+        old = (data / "sealing.key").read_bytes()
+        refused = subprocess.run(rotate, cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=60)
+        assert refused.returncode != 0
+        assert "is in use" in refused.stdout + refused.stderr
+        assert done(service, thread) == 0
     ended = subprocess.run(rotate, cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=60)
     assert ended.returncode == 0, ended.stderr
     assert "1 keys and 2 exports" in ended.stdout
