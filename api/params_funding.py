@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from api.params import U64, CommandParams, Id, TokenType, is_address, wrong
 
-MAX_LAMPORTS: Final = 2**53 - 1  # what the store's reservations can add up exactly
+MAX_LAMPORTS: Final = 9 * 10**15  # with its fees still what the store's reservations add up exactly, below 2^53
 
 Units = Annotated[int, Field(ge=1, le=U64)]
 Lamports = Annotated[int, Field(ge=1, le=MAX_LAMPORTS)]

@@ -22,6 +22,7 @@ class CommandCode(IntEnum):
     CONTRACT_REFUSED = -1008
     STILL_RUNNING = -1009
     INVALID_PARAMS = -32602
+    INTERNAL_ERROR = -32603
 
 
 class CommandError(StressError):

@@ -227,14 +227,15 @@ class SolanaChain:
         return self._keep_blockhash(self._must(answer.results[0]))
 
     def prepare(
-        self, operation: Operation, operation_id: OperationId, number: int, *, now_ms: int, slot: int
+        self, operation: Operation, operation_id: OperationId, number: int, *, now_ms: int, slot: int, apart: int = 0
     ) -> Intent:
         """Build and sign; nothing is sent. The compute-unit limit carries ``number`` so that no two are alike.
 
+        ``apart``: added to it, for chains that pay from the same wallet and count for themselves.
         Raises TransactionTooLarge, KeyMissingError, ChainUnreachableError (no blockhash to be had).
         """
         blockhash = self.blockhash()
-        limit = compute_unit_limit(operation.compute_units, number)
+        limit = compute_unit_limit(operation.compute_units, number + apart)
         others = [self.keyring.get(signer) for signer in operation.signers if signer != operation.payer]
         signed = build_transaction(
             payer=self.keyring.get(operation.payer),

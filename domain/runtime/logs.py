@@ -57,6 +57,7 @@ ACTIONS: Final = frozenset(
         "version_unknown",
         "version_unsupported",
         "thread_not_on_chain",
+        "command_failed",
         "thread_failed",
         "cycle_failed",
         "undecided",

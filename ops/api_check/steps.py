@@ -17,7 +17,7 @@ from ops.stack import CONTROL, LOCALNET
 AMOUNT = 10**10
 SIDE_A, SIDE_B = "A", "B"
 NOBODY = "nobody-knows-this"
-SHORT = 2**53 - 1  # lamports that no core wallet has
+SHORT = 9 * 10**15  # lamports that no core wallet has
 MOST = 2**64 - 1  # units that a mint with any supply cannot give
 QUIET_S = 5.0  # longer than the longest pause between two cycles
 RECIPIENT = "9xQeWvG816bUx9EPjHmaT23yvVM2ZWbrrpZb9PusVFin"

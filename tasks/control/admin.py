@@ -90,8 +90,9 @@ def _administer(command: Command, action: PlainAction, change: PolicyChange) -> 
         raise CommandError(CommandCode.WRONG_STATE, f"pool {pool.pool_id} is not administered by this service")
     command.draft.policy_expected = text
     if "step" not in command.data:
-        _send_step(command, action, change, policy)
-        return
+        if all(step.slot is not None for step in policy.steps):
+            _send_step(command, action, change, policy)
+        return  # one step of a pool at a time: of two that land in one slot nobody knows which came last
     step_id = command.data["step"]
     receipt = command.receipt
     if receipt is not None and receipt.error is None:
@@ -133,6 +134,8 @@ def _check_effect(command: Command, policy: Policy, step_id: str) -> None:
     if seen is None or seen.slot < landed["slot"]:
         return
     state = seen.pool(Address(pool_id))
+    # Read behind the snapshot: whatever it may show of a later step is in it.
+    policy = Policy.from_text(command.runtime.store.policy_text(pool_id)) or policy
     step = next(step for step in policy.steps if step.operation_id == step_id)
     superseded = policy.steps[-1].operation_id != step_id
     shown = _shown(state)

@@ -27,14 +27,8 @@ LISTED: Final = 25
 def airdrop_sol(command: Command) -> None:
     """To the core wallet, or to the thread that is named; answers when the transfer is confirmed."""
     thread_id = ThreadId(command.params.get("thread_id", ""))
-    if thread_id and not hold(command, thread_id):
-        return
-    try:
+    if not thread_id or hold(command, thread_id):
         _airdrop(command, thread_id)
-    except CommandError:
-        if thread_id:
-            release(command, thread_id)
-        raise
 
 
 def _airdrop(command: Command, thread_id: ThreadId) -> None:

@@ -49,6 +49,7 @@ def attack_pool(command: Command) -> None:
         return
     attack = Attack(command, pool)
     command.runtime.chain.keyring.add_sealed(attack.wallet, command.data["sealed"])
+    attack.note_landed()  # before anything is asked: an outcome is there in one step only
     seen = command.observe(attack.watched())
     if seen is None or seen.slot < command.progress.last_slot:
         return
@@ -75,24 +76,29 @@ class Attack:
         own = (self.command.core, self.wallet, *self.accounts.values())
         return (*own, Address(pool.pool_id), pool.vault_a, pool.vault_b, *mints)
 
+    def note_landed(self) -> None:
+        """The funding's and the sweep's outcomes; each trade's stands in ``outcomes``."""
+        data = self.command.data
+        for sent, landed in (("funding", "funded"), ("sweep", "swept")):
+            if sent in data and landed not in data and self.command.landed() is not None:
+                data[landed] = True
+
     def go_on(self, seen: Observation, shown: PoolState) -> None:
         data = self.command.data
         if "funded" not in data:
-            if "funding" in data and self.command.landed() is not None:
-                data["funded"] = True
-            else:
-                self._fund(seen, shown)
-                return
-        if "swept" not in data:
+            self._fund(seen, shown)
+            return
+        if "swept" in data:
+            self.command.answer(self._answer())
+            return
+        if "sweep" not in data:
+            self.command.runtime.chain.blockhash()  # whatever of a stage cannot be signed is not made up for
             trades = self._next_stage(seen, shown)
             if trades:
                 self._send(trades, seen, shown)
                 return
             data["left"] = {asset.value: str(seen.tokens(account)) for asset, account in self.accounts.items()}
             data["liquidity"] = [str(shown.liquidity_a), str(shown.liquidity_b)]
-        elif self.command.landed() is not None:
-            self.command.answer(self._answer())
-            return
         self._sweep(seen)
 
     def _fund(self, seen: Observation, shown: PoolState) -> None:
@@ -245,7 +251,7 @@ class Attack:
             pool_id=self.pool.pool_id,
         )
         self.command.send(operation, slot=seen.slot)
-        self.command.data["swept"] = True
+        self.command.data["sweep"] = True
 
     def _answer(self) -> dict[str, Any]:
         data = self.command.data

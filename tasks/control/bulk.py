@@ -1,7 +1,7 @@
 """Many commands under one: each member is a command of its own, a window of them at a time (DESIGN.md 4, 11).
 
 A member's id follows from the bulk command's id and its position, so whoever is delivered a step again sends nobody
-twice. What the members answered is read when the last one has.
+twice; who the members are is therefore committed before the first is sent. What they answered is read at the end.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from domain.errors import CommandCode, CommandError
+from domain.errors import CommandCode
 from domain.ids import Address, CommandId, PoolId
-from domain.refill import sol_target
+from domain.refill import RESERVE_LAMPORTS, sol_target
 from domain.thread import TRANSITIONS, OrderKind, ThreadKind
 from tasks.control.commands import Command
 from tasks.control.threads import TOKEN_ACCOUNT_RENT_ROOM
@@ -27,7 +27,9 @@ Member = tuple[str, dict[str, Any]]
 def create_threads(command: Command) -> None:
     """``threads``, or ``count`` times ``template``: each with its ``kind`` and that kind's parameters."""
     wanted = command.params.get("threads") or [command.params["template"]] * command.params["count"]
-    if "sent" not in command.data and not _affordable(command, wanted):
+    if "sent" not in command.data:
+        if _affordable(command, wanted):
+            _settled_on(command)
         return
     members: list[Member] = []
     for thread in wanted:
@@ -69,8 +71,10 @@ def resume(command: Command) -> None:
 
 def _order_all(command: Command, kind: OrderKind) -> None:
     """The threads that are named, or all (of a pool) that can take the order, as they are at the first step."""
-    if "threads" not in command.data:
+    if "sent" not in command.data:
         command.data["threads"] = command.params.get("thread_ids") or _those_that_can(command, kind)
+        _settled_on(command)
+        return
     members: list[Member] = [(f"{kind.value}_thread", {"thread_id": name}) for name in command.data["threads"]]
     _run(command, members, ORDERS_AT_ONCE)
 
@@ -98,21 +102,21 @@ def _affordable(command: Command, wanted: list[dict[str, Any]]) -> bool:
             target = sol_target(ThreadKind(thread["kind"]), state, command.runtime.settings.sol_threshold)
             needed += target + TOKEN_ACCOUNT_RENT_ROOM
     had = seen.lamports(command.core)
-    reserved = sum(command.runtime.store.core_reservations().values())
-    if needed > had - reserved:
-        raise CommandError(
-            CommandCode.CORE_WALLET_SHORT,
-            f"the core wallet {command.core} holds {had} lamports, of which {reserved} are reserved; "
-            f"{len(wanted)} threads need {needed}",
-            {"core_wallet": command.core, "needed": needed, "had": had, "reserved": reserved},
-        )
+    if needed > had - RESERVE_LAMPORTS - sum(command.runtime.store.core_reservations().values()):
+        raise command.short_of(needed, had)
     return True
+
+
+def _settled_on(command: Command) -> None:
+    """The members are sent from the next step on: by then other threads may fit, or less money be free."""
+    command.data.update(sent=0, waiting=[])
+    command.draft.next_ms = 0
 
 
 def _run(command: Command, members: list[Member], at_once: int) -> None:
     """Send what fits into the window; answer when every member has answered."""
     store, data = command.runtime.store, command.data
-    sent, waiting = data.get("sent", 0), data.get("waiting", [])
+    sent, waiting = data["sent"], data["waiting"]
     answers = store.command_answers([_member_id(command, index) for index in waiting])
     waiting = [index for index, answer in zip(waiting, answers, strict=True) if answer is None]
     while sent < len(members) and len(waiting) < at_once:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from hashlib import sha256
+from typing import Any, Final
 
 import structlog
 
@@ -19,12 +20,17 @@ from domain.expiry import Expired, Landed, Pending, resolve
 from domain.facts import Observation, Receipt
 from domain.ids import Address, CommandId
 from domain.operations import Intent, Operation, Outcome
+from domain.refill import RESERVE_LAMPORTS
+from domain.store.errors import StoreConflict, StoreUnavailable
 from tasks.control.trades import settle_command
 from tasks.draft import Draft, open_intents, operation_id
 from tasks.walk import Cycle
 
-POLL_MS = 200
-MAX_ATTEMPTS = 5
+log = structlog.get_logger()
+
+POLL_MS: Final = 200
+MAX_ATTEMPTS: Final = 5
+PATIENCE_MS: Final = 20_000  # without an answer of the chain, before anything was sent: within a request's 30 s
 
 
 @dataclass(slots=True, kw_only=True)
@@ -51,7 +57,10 @@ class Progress:
 
 
 class Command:
-    """One step of one command. ``receipt`` is the outcome of the transaction that the step before sent, if any."""
+    """One step of one command. ``receipt`` is the outcome of the transaction that the step before sent, if any.
+
+    ``on_failure`` gives back what the command holds beside its reservation, should it fail in this step.
+    """
 
     def __init__(self, cycle: Cycle) -> None:
         self.cycle = cycle
@@ -65,7 +74,8 @@ class Command:
         self.draft = Draft(next_ms=POLL_MS)
         self.receipt: Receipt | None = None
         self.expired = False
-        self.unanswered = False
+        self.on_failure: Callable[[], object] = bool
+        self._silent_since_ms: int | None = self.data.pop("silent_since_ms", None)  # set again by a step that fails so
 
     @property
     def data(self) -> dict[str, Any]:
@@ -126,21 +136,34 @@ class Command:
         return bool(self.draft.intents)
 
     def observe(self, addresses: tuple[Address, ...] = (), signatures: tuple[Intent, ...] = ()) -> Observation | None:
-        """None when the chain gave no usable answer: ask again in the next step."""
+        """None when the chain gave no usable answer: ask again in the next step.
+
+        Raises CommandError CHAIN_UNREACHABLE when that lasts and nothing was sent yet.
+        """
         want = Want.outcomes(signatures, addresses, self.progress.last_slot)
         try:
             return self.runtime.chain.observe(want)
-        except ChainUnreachableError as error:
-            self.unanswered = True
-            self.data["unreachable"] = str(error)
+        except ChainUnreachableError:
+            self.unreachable()
             return None
 
+    def unreachable(self) -> None:
+        """What was sent needs its outcome, however long that takes; what was not may be given up."""
+        self.data["silent_since_ms"] = since_ms = self._silent_since_ms or self.cycle.now_ms
+        if self.progress.operation_number == 0 and self.cycle.now_ms - since_ms > PATIENCE_MS:
+            text = f"no RPC endpoint gave a usable answer for {PATIENCE_MS // 1000} s; nothing was sent"
+            raise CommandError(CommandCode.CHAIN_UNREACHABLE, text)
+
     def send(self, operation: Operation, *, slot: int = 0) -> None:
-        """Prepare one transaction; it is sent after the commit, its outcome is there in a later step."""
+        """Prepare one transaction; it is sent after the commit, its outcome is there in a later step.
+
+        Two commands may ask for the same within one blockhash, each with its first transaction: ``apart`` keeps their
+        signatures different.
+        """
         number = self.progress.operation_number + 1
         now_ms = self.cycle.now_ms
         intent = self.runtime.chain.prepare(
-            operation, operation_id(self.begun, number), number, now_ms=now_ms, slot=slot
+            operation, operation_id(self.begun, number), number, now_ms=now_ms, slot=slot, apart=_apart(self.command_id)
         )
         # Only now: a preparation that could not reach the chain must not leave a hole in the numbers.
         self.progress.operation_number = number
@@ -151,15 +174,20 @@ class Command:
 
         Raises CommandError CORE_WALLET_SHORT with what is needed and had, before anything is sent.
         """
-        store, core = self.runtime.store, self.core
-        had = seen.lamports(core)
-        if lamports <= had and store.reserve_core(self.begun.chain_id, lamports, had):
-            return
-        others = sum(held for name, held in store.core_reservations().items() if name != self.begun.chain_id)
-        raise CommandError(
+        had = seen.lamports(self.core)
+        spendable = max(0, had - RESERVE_LAMPORTS)
+        if lamports > spendable or not self.runtime.store.reserve_core(self.begun.chain_id, lamports, spendable):
+            raise self.short_of(lamports, had)
+
+    def short_of(self, needed: int, had: int) -> CommandError:
+        """The core wallet cannot pay: what it would take, and what it has."""
+        reservations = self.runtime.store.core_reservations()
+        others = sum(held for name, held in reservations.items() if name != self.begun.chain_id)
+        return CommandError(
             CommandCode.CORE_WALLET_SHORT,
-            f"the core wallet {core} holds {had} lamports, of which {others} are reserved; {lamports} are needed",
-            {"core_wallet": core, "needed": lamports, "had": had, "reserved": others},
+            f"the core wallet {self.core} holds {had} lamports, of which {others} are reserved and {RESERVE_LAMPORTS} "
+            f"must stay; {needed} are needed",
+            {"core_wallet": self.core, "needed": needed, "had": had, "reserved": others},
         )
 
     def landed(self) -> Receipt | None:
@@ -195,6 +223,7 @@ class Command:
         self.draft.next_ms = None
 
     def fail(self, error: CommandError) -> None:
+        self.on_failure()
         self._end({"error": {"code": int(error.code), "message": str(error), "data": error.data}})
 
     def _end(self, document: dict[str, Any]) -> None:
@@ -206,9 +235,11 @@ class Command:
 Handler = Callable[[Command], None]
 
 
-def command_cycle(cycle: Cycle) -> Draft:
-    from tasks.control.methods import HANDLERS
+def _apart(command_id: CommandId) -> int:
+    return int.from_bytes(sha256(command_id.encode()).digest()[:4], "big")
 
+
+def command_cycle(cycle: Cycle) -> Draft:
     command = Command(cycle)
     structlog.contextvars.bind_contextvars(method=command.method)  # the task's end clears it
     if cycle.runtime.store.command_answer(command.command_id) is not None:
@@ -217,11 +248,30 @@ def command_cycle(cycle: Cycle) -> Draft:
         command.data.pop("unreachable", None)  # of the step before; get_command shows it
         command.settle()
         if not command.pending:
-            try:
-                HANDLERS[command.method](command)
-            except ChainUnreachableError as error:
-                command.data["unreachable"] = str(error)
-            except CommandError as error:
-                command.fail(error)
+            command = _carry_on(command)
     command.draft.state = command.progress.to_text()
     return command.draft
+
+
+def _carry_on(command: Command) -> Command:
+    """Let the method go on. One that fails unexpectedly would fail again at every delivery: it is answered instead."""
+    from tasks.control.methods import HANDLERS
+
+    try:
+        try:
+            HANDLERS[command.method](command)
+        except ChainUnreachableError:
+            command.unreachable()
+    except CommandError as error:
+        command.fail(error)
+    except (StoreUnavailable, StoreConflict):
+        raise  # it passes: the same step is delivered again
+    except Exception:
+        log.exception("command_failed", action="command_failed", command_id=command.command_id)
+        again = Command(command.cycle)  # whatever the method had prepared is not sent
+        again.settle()
+        again.on_failure = command.on_failure
+        text = "The command failed unexpectedly; the control worker's log has the reason"
+        again.fail(CommandError(CommandCode.INTERNAL_ERROR, text))
+        return again
+    return command

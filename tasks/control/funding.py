@@ -7,6 +7,7 @@ thread at a time: a lease guards the record and tells an order to delete or empt
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any, Final
 
 from domain.chain.build import token_address
@@ -39,13 +40,8 @@ def fund_thread(command: Command) -> None:
     Answers when the transaction is confirmed and the thread's books have it.
     """
     thread_id = ThreadId(command.params["thread_id"])
-    if not hold(command, thread_id):
-        return
-    try:
+    if hold(command, thread_id):
         _fund_thread(command, thread_id)
-    except CommandError:
-        release(command, thread_id)
-        raise
 
 
 def _fund_thread(command: Command, thread_id: ThreadId) -> None:
@@ -94,7 +90,10 @@ def funded_asset(config: ThreadConfig, kind: str) -> Asset:
 
 def hold(command: Command, thread_id: ThreadId) -> bool:
     """One funding of a thread at a time; False: another one is under way, look again in the next step."""
-    return command.runtime.store.acquire_lease(funding_lease(thread_id), command.command_id, LEASE_MS)
+    held = command.runtime.store.acquire_lease(funding_lease(thread_id), command.command_id, LEASE_MS)
+    if held:
+        command.on_failure = partial(release, command, thread_id)
+    return held
 
 
 def release(command: Command, thread_id: ThreadId) -> None:
@@ -129,7 +128,7 @@ def _send_funding(command: Command, config: ThreadConfig, pool: Pool, asset: Ass
         _check_rent(seen.lamports(config.wallet), amount)
         command.reserve(amount + FEES_ROOM, seen)
         operation = _sol_operation(core, config, amount)
-    elif asset is lp_of(config.side) and config.kind is not ThreadKind.SWAP:
+    elif asset is lp_of(config.side):
         check_room(seen, pool.mint(token_of(config.side)), pool.vault(config.side), amount)
         check_room(seen, pool.mint(asset), config.accounts[asset], amount)
         shown = _open_pool(pool, seen)
@@ -197,10 +196,13 @@ def _sol_operation(core: Address, config: ThreadConfig, amount: int) -> Operatio
 def mint_operation(
     core: Address, pool: Pool, asset: Asset, amount: int, seen: Observation, owner: Address, account: Address
 ) -> Operation:
-    """Mint straight into the owner's token account, which is created when this snapshot does not have it."""
+    """Mint straight into the owner's token account, which is created when this snapshot does not have it.
+
+    An address to which somebody has sent lamports is an account, but no token account yet.
+    """
     mint = pool.mint(asset)
     actions: list[Any] = []
-    if seen.accounts[account] is None:
+    if not seen.is_token_account(account):
         actions.append(CreateTokenAccount(payer=core, owner=owner, mint=mint))
     actions.append(MintTo(authority=core, mint=mint, destination=account, amount=amount))
     return Operation(
@@ -247,7 +249,7 @@ def _lp_operation(
     accounts = [
         CreateTokenAccount(payer=core, owner=owner, mint=pool.mint(asset))
         for owner, asset, account in ((core, token, own[token]), (core, lp, own[lp]), (config.wallet, lp, target))
-        if seen.accounts[account] is None
+        if not seen.is_token_account(account)
     ]
     return Operation(
         kind=OperationKind.FUND,
@@ -318,21 +320,15 @@ def mint_and_send_tokens(command: Command) -> None:
     asset = token_of(Side(command.params["token_type"]))
     owner = Address(command.params["recipient_address"])
     thread = _thread_of(command, owner)
-    if thread is not None and not hold(command, thread.thread_id):
-        return
-    try:
+    if thread is None or hold(command, thread.thread_id):
         _mint_and_send(command, pool, asset, owner, thread)
-    except CommandError:
-        if thread is not None:
-            release(command, thread.thread_id)
-        raise
 
 
 def _thread_of(command: Command, owner: Address) -> ThreadConfig | None:
-    """The thread of ours whose wallet this is, looked up once."""
+    """The thread of ours whose wallet, or token account, this is; looked up once."""
     if "recipient" not in command.data:
-        heads = command.runtime.store.thread_heads()
-        found = next((config.thread_id for config, _ in heads if config.wallet == owner), "")
+        configs = [config for config, _ in command.runtime.store.thread_heads()]
+        found = next((one.thread_id for one in configs if owner in (one.wallet, *one.accounts.values())), "")
         command.data["recipient"] = found
     thread_id = ThreadId(command.data["recipient"])
     return command.runtime.thread(thread_id) if thread_id else None

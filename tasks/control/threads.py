@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from domain.chain.build import token_address
@@ -41,14 +42,11 @@ def _create(command: Command, kind: ThreadKind, side: Side) -> None:
         _name(command, kind)
         return
     config = _config(command, kind, side, pool)
-    try:
-        receipt = command.landed() if "sent" in command.data else None
-        if receipt is None:
-            _fund(command, config, pool)
-            return
-    except CommandError:
-        command.runtime.store.abandon_thread(config.thread_id)
-        raise
+    command.on_failure = partial(command.runtime.store.abandon_thread, config.thread_id)
+    receipt = command.landed() if "sent" in command.data else None
+    if receipt is None:
+        _fund(command, config, pool)
+        return
     command.runtime.store.mark_ready(config.thread_id, funded_state(config, receipt, command.cycle.now_ms).to_text())
     command.answer(
         {"thread_id": config.thread_id, "wallet_address": config.wallet, "status": "created", "pool_id": pool.pool_id}
@@ -136,8 +134,8 @@ def _fund(command: Command, config: ThreadConfig, pool: Pool) -> None:
 
 def start_thread(command: Command) -> None:
     thread_id = ThreadId(command.params["thread_id"])
-    _order(command, thread_id, OrderKind.START)
     pool_id = command.runtime.thread(thread_id).pool_id
+    _order(command, thread_id, OrderKind.START)
     for kind in (ChainKind.SHARE, ChainKind.REFILL, ChainKind.PROBE):
         ensure_pool_chain(command, kind, pool_id)
 

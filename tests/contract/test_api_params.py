@@ -59,7 +59,7 @@ VALID: dict[str, dict[str, Any]] = {
         "recipient_address": "1" * 32,
         "amount": 1,
     },
-    "airdrop_sol": {"amount": 2**53 - 1, "thread_id": THREAD_ID},
+    "airdrop_sol": {"amount": 9 * 10**15, "thread_id": THREAD_ID},
     "create_threads": {
         "count": 1_000,
         "template": {"kind": "deposit", "pool_id": POOL_ID, "token_type": "A", "initial_amount": 5},

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from domain.chain.gateway import Want
+from domain.chain.gateway import ChainUnreachableError, Want
 from domain.ids import PoolId
 from domain.pool import Side
 from tasks.audit import run_audit
@@ -82,6 +82,48 @@ def test_a_drained_side_gives_nothing_more_and_comes_back(world, pools, number, 
     after = vaults(world, pools[number])
     worth = lambda held: held[Side.A] * pool.ratio_b + held[Side.B] * pool.ratio_a  # noqa: E731
     assert worth(after) >= worth(before)
+
+
+@pytest.mark.parametrize("kind", ["whale", "burst", "drain"])
+def test_an_outcome_that_comes_just_before_an_outage_is_not_forgotten(world, pools, monkeypatch, kind):
+    """The chain falls silent between the answer that tells of a landed transaction and the next request."""
+    honest, silent, outages = world.runtime.chain.observe, [False], []
+
+    def observe(want):
+        if silent[0] and want.addresses:
+            silent[0] = False
+            outages.append(want)
+            raise ChainUnreachableError("nobody answers")
+        seen = honest(want)
+        silent[0] = silent[0] or any(lookup.receipt for lookup in seen.lookups.values())
+        return seen
+
+    monkeypatch.setattr(world.runtime.chain, "observe", observe)
+    minted = world.runtime.store.counts("operations")["fund.submitted"]
+    more = {"whale": {"amount": 1_234_567}, "burst": {"count": 4}, "drain": {}}[kind]
+    answer = world.call("attack_pool", pool_id=pools[0], kind=kind, side="A", **more)
+    assert len(outages) >= 3
+    assert set(answer["outcomes"]) <= {"confirmed", "failed_expected"}
+    submitted = world.runtime.store.counts("operations")["fund.submitted"] - minted
+    assert submitted == answer["submitted"] + 1  # funded once
+    if kind == "whale":
+        assert answer["left"]["token_a"] == 1_234_567
+
+
+def test_a_stage_that_cannot_be_signed_is_not_left_out(world, pools, monkeypatch):
+    honest, failures = world.runtime.chain.blockhash, []
+
+    def blockhash():
+        if len(failures) < 3 and world.runtime.store.get_chain(f"command:{command}").seq > 3:
+            failures.append(True)
+            raise ChainUnreachableError("no blockhash")
+        return honest()
+
+    monkeypatch.setattr(world.runtime.chain, "blockhash", blockhash)
+    command = world.send("attack_pool", pool_id=pools[0], kind="whale", side="A", amount=99)
+    answer = world.answer(command)["ok"]
+    assert failures
+    assert answer["outcomes"] == {"confirmed": 2}
 
 
 def test_killed_at_every_step_it_attacks_once(world, pools, monkeypatch):

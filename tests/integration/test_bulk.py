@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from domain.chain.gateway import Want
 from domain.chains import ChainKind
 from domain.ids import CommandId
+from domain.refill import RESERVE_LAMPORTS
 from domain.state import ThreadState
 from domain.thread import ThreadStatus
 from tasks.audit import run_audit
@@ -128,6 +130,31 @@ def deaths(world: Driver, monkeypatch, place: str) -> Iterator[set[Any]]:
         patched.setattr(type(store), "commit", dying_commit)
         patched.setattr(world, "step", surviving)
         yield killed
+
+
+@contextmanager
+def left_in_the_core_wallet(world: Driver, lamports: int) -> Iterator[None]:
+    """Everything else of it is somebody's reservation."""
+    store, core = world.runtime.store, world.runtime.chain.keyring.core_address
+    had = world.runtime.chain.observe(Want(addresses=(core,))).lamports(core)
+    assert store.reserve_core("test", had - RESERVE_LAMPORTS - lamports, had)
+    yield
+    store.release_core("test")
+
+
+def test_members_and_money_are_settled_on_before_the_first_is_sent(world, monkeypatch):
+    """The step that begins to send dies: when it comes again, what was sent has changed what it would choose."""
+    pool_id = world.call("create_pool", **POOL)["pool_id"]
+    with left_in_the_core_wallet(world, 0):
+        one = error_of(world, "create_threads", count=1, template=template(pool_id))["data"]["needed"]
+    for place in ("before commit", "after commit"):
+        with deaths(world, monkeypatch, place), left_in_the_core_wallet(world, 4 * one):
+            made = world.call("create_threads", count=3, template=template(pool_id))
+        assert (made["succeeded"], made["failed"]) == (3, 0)
+        with deaths(world, monkeypatch, place):
+            for method in ("start_threads", "stop_all_pool_threads", "delete_threads"):
+                answer = world.call(method, pool_id=pool_id)
+                assert (answer["total"], answer["succeeded"]) == (3, 3), (method, place)
 
 
 @pytest.mark.parametrize("place", ["before commit", "after commit"])
