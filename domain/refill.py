@@ -8,6 +8,7 @@ from typing import Final
 from domain.facts import Observation, PoolState, TokenAccount
 from domain.ids import Address
 from domain.pool import Pool
+from domain.swap import U64_MAX
 from domain.thread import ThreadConfig, ThreadKind
 
 LOW_TOKEN: Final = "token"  # noqa: S105  # a reason, not a secret
@@ -53,12 +54,14 @@ def tokens_low(config: ThreadConfig, balance: int) -> bool:
 def refill_for(config: ThreadConfig, pool: Pool, seen: Observation, override: int | None) -> Refill:
     """What the wallet needs by this snapshot. A balance that was not read, or cannot be, is not zero: it needs nothing.
 
-    A wallet without an account holds 0 lamports and is topped up; a missing token account cannot be minted to.
+    A wallet without an account holds 0 lamports and is topped up; a missing token account cannot be minted to, nor can
+    a mint whose supply would leave u64.
     """
     tokens = lamports = 0
     spends = seen.accounts.get(config.accounts[config.spends])
     if spends is not None and isinstance(spends.decoded, TokenAccount) and tokens_low(config, spends.decoded.amount):
-        tokens = config.initial_amount
+        supply = seen.supply(pool.mint(config.spends)) or 0
+        tokens = config.initial_amount if supply + config.initial_amount <= U64_MAX else 0
     state = seen.pool(Address(pool.pool_id))
     if state is not None and config.wallet in seen.accounts:
         held = seen.lamports(config.wallet)

@@ -40,6 +40,10 @@ class ThreadStore(ChainStore):
         """0, 1, 2 ...: the position of the next thread in the run."""
         return int(self._edge.call("HINCRBY", self._keys.named("numbers"), "index", 1)) - 1
 
+    def next_pool_number(self) -> int:
+        """1, 2, 3 ...: with the run's seed it fixes what is random about the next pool."""
+        return int(self._edge.call("HINCRBY", self._keys.named("numbers"), "pool", 1))
+
     def create_thread(
         self,
         config: ThreadConfig,

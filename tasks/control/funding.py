@@ -155,14 +155,14 @@ def _check_minter(pool: Pool) -> None:
         raise CommandError(CommandCode.WRONG_STATE, text, {"pool_id": pool.pool_id})
 
 
-def check_room(seen: Observation, mint: Address, account: Address, amount: int) -> None:
+def check_room(seen: Observation, mint: Address, account: Address, amount: int, field: str = "amount") -> None:
     """Supply and account stay within u64. CommandError INVALID_PARAMS names the limit."""
     supply, held = seen.supply(mint), seen.tokens(account)
     if supply is None:
         raise CommandError(CommandCode.CHAIN_UNREACHABLE, f"the mint {mint} cannot be read")
     most = U64_MAX - max(supply, held)
     if amount > most:
-        raise _wrong("amount", f"at most {most} base units: supply and balance end at 2^64 - 1")
+        raise _wrong(field, f"at most {most} base units: supply and balance end at 2^64 - 1")
 
 
 def _wrong(field: str, text: str) -> CommandError:

@@ -15,11 +15,13 @@ from domain.ids import Address, PoolId
 from domain.operations import CreateMint, InitializePool, Operation, OperationKind
 from domain.policy import ADMIN_FLAGS, Policy, PolicyStep
 from domain.pool import Pool
+from domain.randomness import generator
 from domain.ratio import PoolSpec, RatioType, classify, pool_spec
 from tasks.control.commands import Command
 
 CREATION_COST = 1_160_941_120  # CONTRACT.md 3.3, at the default rent
 MINT_RENT = 1_461_600
+NO_THREAD = -1  # threads draw by their index, which begins at 0
 
 
 def create_pool(command: Command) -> None:
@@ -44,7 +46,7 @@ def create_pool(command: Command) -> None:
 def _decide(command: Command) -> None:
     """Fix everything random and create the mints' keys, sorted first, so that the caller's A is the pool's A."""
     runtime = command.runtime
-    spec = pool_spec(command.params, runtime.jitter)
+    spec = pool_spec(command.params, generator(runtime.seed(), NO_THREAD, runtime.store.next_pool_number()))
     mints = sorted((Keypair() for _ in range(2)), key=lambda mint: bytes(mint.pubkey()))
     sealer = runtime.chain.keyring.sealer
     command.data["spec"] = {

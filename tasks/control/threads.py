@@ -11,11 +11,12 @@ from domain.errors import CommandCode, CommandError
 from domain.facts import Receipt
 from domain.ids import Address, PoolId, ThreadId
 from domain.operations import CreateTokenAccount, MintTo, Operation, OperationKind, SolTransfer
-from domain.pool import Asset, Pool, Side, lp_of, token_of
+from domain.pool import Pool, Side, lp_of, token_of
 from domain.refill import sol_target
 from domain.state import Order, ThreadState
 from domain.thread import OrderKind, ThreadConfig, ThreadKind
 from tasks.control.commands import Command
+from tasks.control.funding import check_room
 
 TOKEN_ACCOUNT_RENT_ROOM = 2 * 2_039_280 + 1_000_000  # two accounts and fees, in lamports; only a check beforehand
 
@@ -96,12 +97,15 @@ def _config(command: Command, kind: ThreadKind, side: Side, pool: Pool) -> Threa
 def _fund(command: Command, config: ThreadConfig, pool: Pool) -> None:
     """One transaction of the core wallet: SOL, the token accounts and the initial amount (DEP-18, FND-12)."""
     core = command.core
-    seen = command.observe((core, Address(pool.pool_id)))
+    mint, account = pool.mint(config.spends), config.accounts[config.spends]
+    seen = command.observe((core, Address(pool.pool_id), mint, account))
     if seen is None:
         return
     state = seen.pool(Address(pool.pool_id))
     if state is None:
         raise CommandError(CommandCode.POOL_NOT_FOUND, f"pool {pool.pool_id} is not on the chain")
+    if config.initial_amount:
+        check_room(seen, mint, account, config.initial_amount, "initial_amount")
     lamports = sol_target(config.kind, state, command.runtime.settings.sol_threshold)
     command.reserve(lamports + TOKEN_ACCOUNT_RENT_ROOM, seen)
     command.runtime.store.create_thread(config, command.data["sealed"])
@@ -109,9 +113,7 @@ def _fund(command: Command, config: ThreadConfig, pool: Pool) -> None:
     actions += [CreateTokenAccount(payer=core, owner=config.wallet, mint=pool.mint(asset)) for asset in config.accounts]
     deltas: dict[Address, str] = {}
     if config.initial_amount:
-        asset: Asset = config.spends
-        account = config.accounts[asset]
-        actions.append(MintTo(authority=core, mint=pool.mint(asset), destination=account, amount=config.initial_amount))
+        actions.append(MintTo(authority=core, mint=mint, destination=account, amount=config.initial_amount))
         deltas[account] = str(config.initial_amount)
     command.send(
         Operation(

@@ -18,7 +18,7 @@ from tasks.cycles.payments import PaymentCycle
 from tasks.draft import Draft
 from tasks.walk import Cycle
 
-WALLETS_PER_CYCLE = 33  # three accounts each stay within one getMultipleAccounts
+WALLETS_PER_CYCLE = 33  # two accounts each, and what they share, stay within one getMultipleAccounts
 
 
 def refill_cycle(cycle: Cycle) -> Draft:
@@ -45,7 +45,7 @@ class RefillCycle(PaymentCycle):
         core = self.runtime.chain.keyring.core_address
         addresses = [core, Address(self.pool.pool_id)]
         for config in configs:
-            addresses += [config.wallet, config.accounts[config.spends]]
+            addresses += [config.wallet, config.accounts[config.spends], self.pool.mint(config.spends)]
         ledger, mark = store.ledger(self.pool.pool_id), refill_field("")
         self.ledger = {name: json.loads(text) for name, text in ledger.items() if name.startswith(mark)}
         seen = self.observe(intents, tuple(dict.fromkeys(addresses)))

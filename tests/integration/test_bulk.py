@@ -57,6 +57,18 @@ def test_a_random_pool_is_accepted_by_the_program(world, pools):
     assert 0 <= pool.decimals_b <= 9
 
 
+def test_what_is_random_about_a_pool_follows_from_the_seed(world, monkeypatch):
+    """The same seed and the same number give the same pool; another number another one."""
+    shapes = []
+    for number in (101, 101, 102, 103):
+        monkeypatch.setattr(type(world.runtime.store), "next_pool_number", lambda _, number=number: number)
+        pool = world.runtime.store.get_pool(world.call("create_pool_random")["pool_id"])
+        assert pool is not None
+        shapes.append((pool.decimals_a, pool.decimals_b, pool.ratio_a, pool.ratio_b))
+    assert shapes[0] == shapes[1]
+    assert len(set(shapes)) > 1
+
+
 @pytest.fixture(scope="module")
 def threads(world: Driver, pools: list[str]) -> list[str]:
     made = world.call("create_threads", count=5, template=template(pools[0]))

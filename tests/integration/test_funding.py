@@ -16,7 +16,7 @@ from domain.chain.gateway import ChainUnreachableError, Want
 from domain.chain.transaction import build_transaction
 from domain.ids import Address, PoolId, ThreadId
 from domain.operations import CreateTokenAccount, Deposit, Operation, OperationKind, Transfer
-from domain.pool import Side
+from domain.pool import Asset, Side
 from domain.state import ThreadState
 from tasks.audit import run_audit
 from tests.support.driver import Driver, driver
@@ -139,6 +139,35 @@ def test_a_mint_to_a_thread_is_in_its_books(world, pool_id, thread_id):
     world.call("mint_and_send_tokens", pool_id=pool_id, token_type="A", recipient_address=wallet, amount=5)
     ledger = world.runtime.store.thread_ledger(PoolId(pool_id), ThreadId(thread_id))
     assert int(json.loads(ledger[f"fund:{thread_id}"])["token_a"]) == before + 5
+
+
+def test_a_mint_to_a_threads_token_account_is_in_its_books_too(world, pool_id, thread_id):
+    booked = lambda: json.loads(  # noqa: E731
+        world.runtime.store.thread_ledger(PoolId(pool_id), ThreadId(thread_id))[f"fund:{thread_id}"]
+    )
+    before, account = int(booked()["token_a"]), world.runtime.thread(ThreadId(thread_id)).accounts[Asset.TOKEN_A]
+    world.call("mint_and_send_tokens", pool_id=pool_id, token_type="A", recipient_address=account, amount=6)
+    assert int(booked()["token_a"]) == before + 6
+
+
+def test_lamports_at_the_place_of_a_token_account_do_not_keep_it_from_coming(world, pool_id):
+    """Anybody can send them there, before there is a token account."""
+    pool, recipient = world.runtime.pool(PoolId(pool_id)), str(Keypair().pubkey())
+    account = token_address(Address(recipient), pool.mint_a)
+    read = lambda: world.runtime.chain.observe(Want(addresses=(account,)))  # noqa: E731
+    world.localnet.call("requestAirdrop", account, 10**7)
+    world.until(lambda: read().lamports(account), "the lamports")
+    world.call("mint_and_send_tokens", pool_id=pool_id, token_type="A", recipient_address=recipient, amount=9)
+    assert read().tokens(account) == 9
+
+
+def test_a_thread_is_not_created_with_more_than_its_mint_can_give(world, pool_id):
+    params = {"pool_id": pool_id, "token_type": "A", "initial_amount": 2**64 - 1}
+    error = error_of(world, "create_deposit_thread", **params)
+    assert (error["code"], error["data"]["field"]) == (-32602, "initial_amount")
+    pool = world.runtime.pool(PoolId(pool_id))
+    most = 2**64 - 1 - world.runtime.chain.observe(Want(addresses=(pool.mint_a,))).supply(pool.mint_a)
+    assert f"at most {most} base units" in error["message"]
 
 
 @pytest.mark.parametrize("to_thread", [False, True])

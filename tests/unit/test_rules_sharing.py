@@ -165,6 +165,18 @@ def test_the_full_initial_amount_comes_under_five_percent_of_it(balance, initial
     assert ("token" in needs(world.config, world.pool, world.seen(), 1)) == low
 
 
+def test_a_mint_is_never_asked_for_more_than_its_u64():
+    world = make_world(ThreadKind.DEPOSIT)
+    world.config = replace(world.config, initial_amount=100, auto_refill=True)
+    world.held[Asset.TOKEN_A] = 0
+    seen, address = world.seen(), world.pool.mint_a
+    lp_mint = seen.accounts[world.pool.lp_mint_a]
+    for supply, tokens in ((2**64 - 101, 100), (2**64 - 100, 0), (2**64 - 1, 0)):
+        mint = replace(lp_mint, address=address, decoded=replace(lp_mint.decoded, supply=supply))
+        shown = replace(seen, accounts=seen.accounts | {address: mint})
+        assert refill_for(world.config, world.pool, shown, 1).tokens == tokens
+
+
 def test_what_was_not_read_is_not_zero():
     world = make_world(ThreadKind.DEPOSIT, sol=0)
     world.config = replace(world.config, initial_amount=100, auto_refill=True)
