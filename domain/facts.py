@@ -227,6 +227,10 @@ class Observation:
             return 0
         return account.decoded.amount
 
+    def is_token_account(self, address: Address) -> bool:
+        account = self.accounts[address]
+        return account is not None and isinstance(account.decoded, TokenAccount)
+
     def pool(self, address: Address) -> PoolState | None:
         account = self.accounts.get(address)
         return account.decoded if account and isinstance(account.decoded, PoolState) else None

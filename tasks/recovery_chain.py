@@ -13,7 +13,7 @@ import orjson
 
 from domain.chains import Begun, ChainKind, Refused
 from domain.errors import StressError
-from domain.operations import Intent, OperationKind
+from domain.operations import Intent
 from domain.recovery import Known, submitted_line
 from domain.settle import OWN_KINDS
 from domain.state import ThreadState
@@ -95,11 +95,10 @@ def _complete(
     runtime: Runtime, draft: Draft, begun: Begun, record: ChainRecord, lost: Sequence[Intent], known: Known
 ) -> None:
     """What an ordinary cycle does not write: the submissions, the order as it was, when to go on."""
-    settled = [doc for doc in map(orjson.loads, draft.journal) if doc["event"] == "settled"]
     if begun.kind.is_thread:
-        state = ThreadState.from_text(draft.state).plus(**_burned(lost, settled))
         # How long the outage lasted is no operation's duration.
-        draft.state = state.evolved(last_confirm_ms=ThreadState.from_text(begun.state).last_confirm_ms).to_text()
+        last_confirm_ms = ThreadState.from_text(begun.state).last_confirm_ms
+        draft.state = ThreadState.from_text(draft.state).evolved(last_confirm_ms=last_confirm_ms).to_text()
     if begun.kind is ChainKind.SHARE:
         _take_from_outbox(runtime, draft, begun, lost)
     fresh = [line for line in draft.journal if not _is_known(orjson.loads(line), known)]
@@ -120,16 +119,6 @@ def _complete(
 
 def _is_known(doc: dict[str, Any], known: Known) -> bool:
     return doc["event"] == "settled" and doc["op"] in known.settled
-
-
-def _burned(lost: Sequence[Intent], settled: list[dict[str, Any]]) -> dict[str, int]:
-    """An order adds up what it burned; what its chain has forgotten is added here."""
-    done = {doc["op"] for doc in settled if not doc.get("error") and doc["outcome"] in ("confirmed", "recovered")}
-    burned: Counter[str] = Counter()
-    for intent in lost:
-        if intent.kind is OperationKind.BURN and intent.operation_id in done:
-            burned.update({f"burned_{asset}": int(n) for asset, n in intent.inputs.get("burned", {}).items()})
-    return dict(burned)
 
 
 def _take_from_outbox(runtime: Runtime, draft: Draft, begun: Begun, lost: Sequence[Intent]) -> None:

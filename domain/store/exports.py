@@ -48,9 +48,9 @@ class Payments:
     """
 
     ledger: Mapping[str, str]
+    owed: Mapping[str, str]
     last_slot: int
     quiet: bool
-    owed: Mapping[str, str]
 
 
 class ExportStore(Part):
@@ -132,9 +132,9 @@ class ExportStore(Part):
         ]
         return Payments(
             ledger={name: record for name, record in zip(names, records, strict=True) if record is not None},
+            owed={entry: text for entry, text in outbox.items() if json.loads(text)["owner"] == thread_id},
             last_slot=max(fund.get("slot", 0), *(state.get("last_slot", 0) for state in states)),
             quiet=not any(touched) and not funding,
-            owed={entry_id: text for entry_id, text in outbox.items() if json.loads(text)["owner"] == thread_id},
         )
 
     def sealing_check(self) -> str | None:

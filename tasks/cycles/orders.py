@@ -12,8 +12,8 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 from domain.cycle import whole_balance
-from domain.facts import Observation
-from domain.operations import Burn, CloseTokenAccount, Operation, OperationKind, SolTransfer
+from domain.facts import Observation, Receipt
+from domain.operations import Burn, CloseTokenAccount, Intent, Operation, OperationKind, SolTransfer
 from domain.pool import Asset
 from domain.state import Order
 from domain.thread import OrderKind, ThreadStatus
@@ -28,9 +28,7 @@ class Step(IntEnum):
     ISOLATE = 0
     OPERATE = 1
     BURN = 2
-    FINISH = 3
-    SWEEP = 4
-    REMOVE = 5
+    SWEEP = 3
 
 
 def order_cycle(thread: ThreadCycle, order: Order, seen: Observation) -> None:
@@ -85,76 +83,76 @@ def _operate(thread: ThreadCycle, order: Order, seen: Observation) -> None:
         error = reason if used else None
         _advance(thread, order, Step.BURN, {"used": str(used), "successful": False, "error": error})
         return
-    data = {"operation": True, "used": operation.inputs["amount"], "confirmed": thread.state.lifetime.confirmed}
-    data |= {"received": str(thread.state.lifetime.received), "fees": str(thread.state.lifetime.network_fees)}
+    lifetime = thread.state.lifetime
+    data = {"operation": True, "used": operation.inputs["amount"], "received": str(lifetime.received)}
+    data["fees"] = str(lifetime.network_fees)
     thread.act(operation, seen)
     data["signature"] = thread.draft.new[-1].signature
     _advance(thread, order, Step.OPERATE, data)
 
 
 def _judge(thread: ThreadCycle, order: Order) -> None:
-    """The operation has an outcome: what it received is measured, not assumed."""
+    """The operation has an outcome: what it received is measured, not assumed. No success receives nothing."""
     data = order.data
     lifetime = thread.state.lifetime
-    successful = lifetime.confirmed > data["confirmed"]
-    error = None if successful else (thread.state.errors[-1].message if thread.state.errors else "expired")
+    received = lifetime.received - int(data["received"])
+    error = None if received else (thread.state.errors[-1].message if thread.state.errors else "expired")
     result = {
         "used": data["used"],
-        "received": str(lifetime.received - int(data["received"])),
+        "received": str(received),
         "fee": str(lifetime.network_fees - int(data["fees"])),
-        "signature": data["signature"] if successful else None,
-        "successful": successful,
+        "signature": data["signature"] if received else None,
+        "successful": bool(received),
         "error": error,
     }
     _advance(thread, order, Step.BURN, result)
 
 
 def _burn(thread: ThreadCycle, order: Order, seen: Observation) -> None:
-    """Burn every token the wallet holds; the core wallet pays, so that an empty SOL balance stops nothing."""
-    if "burned" in order.data:
-        _advance(thread, order, Step.FINISH, order.data)
-        return
+    """Burn every token the wallet holds, until it holds none; the core wallet pays, so that no SOL stops nothing."""
     config, core = thread.config, thread.runtime.chain.keyring.core_address
+    data = order.data
+    if "burned_before" not in data:
+        data = {**data, "burned_before": {asset.value: str(_burned(thread, asset)) for asset in config.accounts}}
     held = {asset: seen.tokens(address) for asset, address in config.accounts.items() if seen.tokens(address)}
-    data = {**order.data, "burned": {asset.value: str(amount) for asset, amount in held.items()}}
-    if held:
-        burns = tuple(
-            Burn(
-                owner=config.wallet,
-                account=config.accounts[asset],
-                mint=thread.pool.mint(asset),
-                amount=amount,
-            )
-            for asset, amount in held.items()
-        )
-        deltas = {config.accounts[asset]: str(-amount) for asset, amount in held.items()}
-        inputs = {"deltas": deltas, "wallets": [config.wallet], "burned": data["burned"]}
-        thread.act(
-            Operation(
-                kind=OperationKind.BURN,
-                actions=burns,
-                payer=core,
-                signers=(core, config.wallet),
-                inputs=inputs,
-                pool_id=config.pool_id,
-            ),
-            seen,
-        )
+    if not held:
+        _finish(thread, order, data, seen)
+        return
+    burns = tuple(
+        Burn(owner=config.wallet, account=config.accounts[asset], mint=thread.pool.mint(asset), amount=amount)
+        for asset, amount in held.items()
+    )
+    thread.act(
+        Operation(
+            kind=OperationKind.BURN,
+            actions=burns,
+            payer=core,
+            signers=(core, config.wallet),
+            inputs={
+                "deltas": {config.accounts[asset]: str(-amount) for asset, amount in held.items()},
+                "wallets": [config.wallet],
+                "burned": {asset.value: str(amount) for asset, amount in held.items()},
+            },
+            pool_id=config.pool_id,
+        ),
+        seen,
+    )
     _advance(thread, order, Step.BURN, data)
 
 
-def _finish(thread: ThreadCycle, order: Order, seen: Observation) -> None:
+def _burned(thread: ThreadCycle, asset: Asset) -> int:
+    """Over the thread's whole life, as it was read from confirmed burns."""
+    amount: int = getattr(thread.state.lifetime, f"burned_{asset.value}")
+    return amount
+
+
+def _finish(thread: ThreadCycle, order: Order, data: dict[str, Any], seen: Observation) -> None:
     """Book the empty operation; a plain empty ends here, a delete goes on to the sweep."""
-    config, data = thread.config, order.data
-    left = {asset: seen.tokens(address) for asset, address in config.accounts.items()}
-    if any(left.values()):
-        _advance(thread, order, Step.BURN, {name: value for name, value in data.items() if name != "burned"})
-        return
-    burned = {f"burned_{asset}": int(amount) for asset, amount in data["burned"].items()}
-    failed = 0 if data["successful"] or data["used"] == "0" else 1
-    thread.state = thread.state.plus(empties=1, empties_failed=failed, **burned)
+    if "emptied" not in data:  # tokens that came after it are burned without another one
+        failed = 0 if data["successful"] or data["used"] == "0" else 1
+        thread.state = thread.state.plus(empties=1, empties_failed=failed)
     if order.kind is OrderKind.DELETE:
-        _advance(thread, order, Step.SWEEP, data)
+        _advance(thread, order, Step.SWEEP, {**data, "emptied": True})
         return
     _answer(thread, order, empty_result(thread, data, seen))
     if thread.begun.status is not ThreadStatus.RUNNING:
@@ -166,7 +164,9 @@ def empty_result(thread: ThreadCycle, data: dict[str, Any], seen: Observation) -
     config = thread.config
     kind = config.kind.value
     used, received = int(data["used"]), int(data.get("received", "0"))
-    burned = {asset: int(amount) for asset, amount in data["burned"].items()}
+    before = data["burned_before"].items()
+    gone = {asset: _burned(thread, Asset(asset)) - int(amount) for asset, amount in before}
+    burned = {asset: amount for asset, amount in gone.items() if amount}
     own_lp = Asset.LP_A if config.side.value == "A" else Asset.LP_B
     none_left = used == 0 and not burned
     return {
@@ -202,55 +202,63 @@ def _held(thread: ThreadCycle, asset: Asset, seen: Observation) -> int:
 
 
 def _sweep(thread: ThreadCycle, order: Order, seen: Observation) -> None:
-    """Close the token accounts and send all SOL to the core wallet, in one transaction that the core wallet pays."""
-    if "swept" in order.data:
-        _advance(thread, order, Step.REMOVE, order.data)
-        return
+    """Close the token accounts and send all SOL to the core wallet, in one transaction that the core wallet pays.
+
+    Whatever others send meanwhile follows; the thread is gone when its wallet holds nothing and has no account.
+    """
     config, core = thread.config, thread.runtime.chain.keyring.core_address
-    open_accounts = [address for address in config.accounts.values() if seen.accounts.get(address) is not None]
+    if any(seen.tokens(address) for address in config.accounts.values()):
+        _advance(thread, order, Step.BURN, order.data)
+        return
     lamports = seen.lamports(config.wallet)
     actions: list[CloseTokenAccount | SolTransfer] = [
-        CloseTokenAccount(owner=config.wallet, account=address, destination=core) for address in open_accounts
+        CloseTokenAccount(owner=config.wallet, account=address, destination=core)
+        for address in config.accounts.values()
+        if seen.is_token_account(address)
     ]
     if lamports:
         actions.append(SolTransfer(source=config.wallet, destination=core, lamports=lamports))
-    rents = sum(seen.lamports(address) for address in open_accounts)
-    if actions:
-        inputs = {"lamports": {config.wallet: str(-lamports)}, "deltas": {}, "wallets": [config.wallet]}
-        thread.act(
-            Operation(
-                kind=OperationKind.SWEEP,
-                actions=tuple(actions),
-                payer=core,
-                signers=(core, config.wallet),
-                inputs=inputs,
-                pool_id=config.pool_id,
-            ),
-            seen,
-        )
-    _advance(thread, order, Step.SWEEP, {**order.data, "swept": str(lamports + rents)})
-
-
-def _remove(thread: ThreadCycle, order: Order, seen: Observation) -> None:
-    config = thread.config
-    if seen.lamports(config.wallet):
-        data = {name: value for name, value in order.data.items() if name != "swept"}
-        _advance(thread, order, Step.SWEEP, data)
+    if not actions:
+        returned = int(order.data.get("returned", "0"))
+        _answer(thread, order, {"thread_id": config.thread_id, "status": "deleted", "sol_returned": returned})
+        thread.draft.delete_thread = True
+        thread.draft.next_ms = None
         return
-    swept = int(order.data["swept"])
-    _answer(thread, order, {"thread_id": config.thread_id, "status": "deleted", "sol_returned": swept})
-    thread.draft.delete_thread = True
-    thread.draft.next_ms = None
+    inputs = {"lamports": {config.wallet: str(-lamports)}, "deltas": {}, "wallets": [config.wallet]}
+    thread.act(
+        Operation(
+            kind=OperationKind.SWEEP,
+            actions=tuple(actions),
+            payer=core,
+            signers=(core, config.wallet),
+            inputs=inputs,
+            pool_id=config.pool_id,
+        ),
+        seen,
+    )
+    _advance(thread, order, Step.SWEEP, order.data)
 
 
 _STEPS = {
     Step.ISOLATE: _isolate,
     Step.OPERATE: _operate,
     Step.BURN: _burn,
-    Step.FINISH: _finish,
     Step.SWEEP: _sweep,
-    Step.REMOVE: _remove,
 }
+
+
+def book_order(thread: ThreadCycle, intent: Intent, receipt: Receipt) -> None:
+    """What a confirmed burn or sweep of an order did, as its transaction says."""
+    accounts = thread.config.accounts
+    if intent.kind is OperationKind.BURN:
+        changes = {asset: receipt.tokens.get(address) for asset, address in accounts.items()}
+        burned = {f"burned_{asset.value}": -change.delta for asset, change in changes.items() if change}
+        thread.state = thread.state.plus(**burned)
+    elif intent.kind is OperationKind.SWEEP and thread.order is not None:
+        moved = [receipt.lamports.get(address, (0, 0)) for address in (thread.config.wallet, *accounts.values())]
+        returned = int(thread.order.data.get("returned", "0")) + sum(before - after for before, after in moved)
+        thread.order = replace(thread.order, data={**thread.order.data, "returned": str(returned)})
+        thread.draft.order = thread.order.to_text()
 
 
 def _advance(thread: ThreadCycle, order: Order, step: Step, data: dict[str, Any]) -> None:

@@ -31,7 +31,7 @@ from domain.store.errors import StoreError
 from domain.store.histogram import bucket_of
 from domain.thread import OrderKind, ThreadConfig, ThreadStatus
 from domain.verdicts import Category, judge_transport
-from tasks.cycles.orders import ORDER_DELAY_MS, order_cycle
+from tasks.cycles.orders import ORDER_DELAY_MS, book_order, order_cycle
 from tasks.cycles.session import Session
 from tasks.draft import Draft, open_intents, operation_id
 from tasks.walk import Cycle
@@ -200,6 +200,8 @@ class ThreadCycle:
             self.halt(settlement.error)
         if settlement.succeeded and intent.kind.value == self.config.kind.value:
             self._owe(intent, settlement)
+        elif settlement.succeeded:
+            book_order(self, intent, receipt)
 
     def _note_settled(self, intent: Intent, settlement: Settlement, receipt: Receipt, now_ms: int) -> None:
         kind = intent.kind.value
