@@ -74,7 +74,7 @@ class Command:
         self.draft = Draft(next_ms=POLL_MS)
         self.receipt: Receipt | None = None
         self.expired = False
-        self.on_failure: Callable[[], object] = bool
+        self.on_failure: Callable[[], object] = lambda: None
         self._silent_since_ms: int | None = self.data.pop("silent_since_ms", None)  # set again by a step that fails so
 
     @property

@@ -12,7 +12,7 @@ from typing import Any
 from domain.flows import refill_field
 from domain.ids import Address, ThreadId
 from domain.operations import Intent, MintTo, Operation, OperationKind, Outcome, SolTransfer
-from domain.refill import Refill, refill_for
+from domain.refill import NETWORK_FEES_LAMPORTS, RESERVE_LAMPORTS, Refill, refill_for
 from domain.thread import ThreadConfig
 from tasks.cycles.payments import PaymentCycle
 from tasks.draft import Draft
@@ -93,7 +93,8 @@ class RefillCycle(PaymentCycle):
     def _send(self, batch: list[tuple[ThreadConfig, Refill]], core_lamports: int, slot: int) -> None:
         lamports = sum(refill.lamports for _, refill in batch)
         reserved_as = f"{self.begun.chain_id}/{self.state.operation_number + 1}"
-        if lamports and not self.runtime.store.reserve_core(reserved_as, lamports, core_lamports):
+        spendable = max(0, core_lamports - RESERVE_LAMPORTS - NETWORK_FEES_LAMPORTS)
+        if lamports and not self.runtime.store.reserve_core(reserved_as, lamports, spendable):
             self.draft.count("waits", "refill.core_wallet_short")
             return
         self.draft.require_eligible |= {config.thread_id for config, _ in batch}

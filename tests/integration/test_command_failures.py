@@ -11,7 +11,7 @@ from domain.chain.gateway import ChainUnreachableError, Want
 from domain.errors import CommandCode
 from domain.ids import PoolId, ThreadId
 from domain.pool import Pool
-from domain.refill import RESERVE_LAMPORTS
+from domain.refill import RESERVE_LAMPORTS, Refill
 from tasks.control import commands, methods
 from tests.support.driver import Driver, driver
 
@@ -176,3 +176,17 @@ def test_steps_of_one_pool_follow_each_other(world, pool):
     assert policy is not None
     assert [step.slot for step in policy.steps] == sorted(step.slot or 0 for step in policy.steps)
     assert world.runtime.store.faults() == []
+
+
+def test_a_refill_leaves_the_core_wallet_what_an_account_must_hold(world, thread, monkeypatch):
+    store, core = world.runtime.store, world.runtime.chain.keyring.core_address
+
+    def nearly_all(*facts: Any) -> Refill:
+        return Refill(lamports=facts[2].lamports(core) - RESERVE_LAMPORTS + 1)
+
+    monkeypatch.setattr("tasks.cycles.thread.needs", lambda *_: {"sol"})
+    monkeypatch.setattr("tasks.cycles.refill.refill_for", nearly_all)
+    world.call("start_thread", thread_id=thread)
+    world.until(lambda: store.counts("waits").get("refill.core_wallet_short"), "a refill that is put off")
+    assert "refill.submitted" not in store.counts("operations")
+    world.call("stop_thread", thread_id=thread)

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-from base64 import b64encode
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from solders.hash import Hash
 from solders.keypair import Keypair
 
 from domain.chain.build import token_address
 from domain.chain.gateway import ChainUnreachableError, Want
-from domain.chain.transaction import build_transaction
 from domain.ids import Address, PoolId, ThreadId
-from domain.operations import CreateTokenAccount, Deposit, Operation, OperationKind, Transfer
+from domain.operations import CreateTokenAccount, Deposit, Transfer
 from domain.pool import Asset, Side
 from domain.state import ThreadState
 from tasks.audit import run_audit
@@ -298,22 +295,6 @@ def test_a_running_thread_may_be_funded_and_its_session_adds_up(world, pool_id):
     assert [totals["token_flows"][f"funded_{name}"] for name in ("token_a", "token_b", "sol")] == [1_000_000] * 3
 
 
-def as_guest(world: Driver, guest: Keypair, *actions: Any) -> None:
-    """A transaction of somebody who has no part in the service, confirmed."""
-    chain, address = world.runtime.chain, Address(str(guest.pubkey()))
-    operation = Operation(kind=OperationKind.FUND, actions=actions, payer=address, signers=(address,), inputs={})
-    latest = world.localnet.call("getLatestBlockhash")["value"]["blockhash"]
-    instructions = chain.builder.instructions(operation)
-    signed = build_transaction(
-        payer=guest, instructions=instructions, blockhash=Hash.from_string(latest), compute_units=400_000
-    )
-    options = {"encoding": "base64", "preflightCommitment": "processed"}
-    signature = world.localnet.call("sendTransaction", b64encode(signed.wire).decode(), options)
-    landed = lambda: world.runtime.chain.observe(Want(signatures=(signature,))).lookups[signature].receipt  # noqa: E731
-    receipt = world.until(landed, "a guest's transaction landing")
-    assert receipt.error is None
-
-
 def test_whoever_was_given_tokens_may_play_and_hand_them_on(world, pool_id):
     """STR-25: the closing audit follows a stranger's tokens, into the pool and from hand to hand."""
     pool, guest, other = world.runtime.pool(PoolId(pool_id)), Keypair(), Keypair()
@@ -322,8 +303,7 @@ def test_whoever_was_given_tokens_may_play_and_hand_them_on(world, pool_id):
     world.localnet.call("requestAirdrop", wallet, 10**9)
     world.localnet.call("requestAirdrop", friend, 10**9)
     world.call("mint_and_send_tokens", pool_id=pool_id, token_type="A", recipient_address=wallet, amount=5_000)
-    as_guest(
-        world,
+    world.as_guest(
         guest,
         CreateTokenAccount(payer=wallet, owner=wallet, mint=pool.lp_mint_a),
         CreateTokenAccount(payer=wallet, owner=friend, mint=pool.mint_a),
@@ -331,8 +311,7 @@ def test_whoever_was_given_tokens_may_play_and_hand_them_on(world, pool_id):
         Transfer(owner=wallet, source=token, destination=token_address(friend, pool.mint_a), amount=1_500),
     )
     third = Address(str(Keypair().pubkey()))
-    as_guest(
-        world,
+    world.as_guest(
         other,
         CreateTokenAccount(payer=friend, owner=third, mint=pool.mint_a),
         Transfer(

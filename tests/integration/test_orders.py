@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import json
-from base64 import b64encode
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from solders.hash import Hash
 from solders.keypair import Keypair
 
 from domain.chain.build import token_address
 from domain.chain.gateway import Want
 from domain.chain.keyring import KeyMissingError
 from domain.chain.program import DEFAULT_LIQUIDITY_FEE_LAMPORTS
-from domain.chain.transaction import build_transaction
 from domain.chains import ChainKind, Committed, pool_chain_id
 from domain.ids import Address, ThreadId
-from domain.operations import Operation, OperationKind, SolTransfer, Transfer
+from domain.operations import OperationKind, SolTransfer, Transfer
 from domain.pool import Asset, Pool
 from domain.state import Order, ThreadState
 from domain.store.gateway import RedisStore
@@ -69,24 +66,6 @@ def new_thread(world: Driver, pool: Pool, kind: str = "deposit", **more: Any) ->
     return world.runtime.thread(ThreadId(made["thread_id"]))
 
 
-def give(world: Driver, guest: Keypair, *actions: Any) -> None:
-    """A guest's transaction, confirmed."""
-    chain, address = world.runtime.chain, Address(str(guest.pubkey()))
-    operation = Operation(kind=OperationKind.FUND, actions=actions, payer=address, signers=(address,), inputs={})
-    signed = build_transaction(
-        payer=guest,
-        instructions=chain.builder.instructions(operation),
-        blockhash=Hash.from_string(world.localnet.call("getLatestBlockhash")["value"]["blockhash"]),
-        compute_units=400_000,
-    )
-    options = {"encoding": "base64", "preflightCommitment": "processed"}
-    signature = world.localnet.call("sendTransaction", b64encode(signed.wire).decode(), options)
-    landed = lambda: chain.observe(Want(signatures=(signature,))).lookups[signature].receipt  # noqa: E731
-    while (receipt := landed()) is None:
-        pass
-    assert receipt.error is None
-
-
 def tokens_to(guest: Keypair, pool: Pool, config: ThreadConfig, asset: Asset, amount: int) -> Transfer:
     owner = Address(str(guest.pubkey()))
     source = token_address(owner, pool.mint(asset))
@@ -121,7 +100,7 @@ def test_what_comes_while_it_is_emptied_is_burned_and_counted(world, pool, guest
         world,
         monkeypatch,
         OperationKind.BURN,
-        lambda: give(world, guest, tokens_to(guest, pool, config, Asset.TOKEN_B, 33)),
+        lambda: world.as_guest(guest, tokens_to(guest, pool, config, Asset.TOKEN_B, 33)),
     )
     done = world.call("empty_thread", thread_id=config.thread_id)
     assert done["empty_operation"]["tokens_burned_by_kind"] == {"token_a": 7, "token_b": 33}
@@ -138,7 +117,7 @@ def test_what_comes_while_it_is_deleted_does_not_keep_it_alive(world, pool, gues
     whole = sum(held.lamports(address) for address in held.accounts)
 
     def deed() -> None:
-        give(world, guest, tokens_to(guest, pool, config, Asset.TOKEN_A, 21), sol_to(guest, config, 2_000_000))
+        world.as_guest(guest, tokens_to(guest, pool, config, Asset.TOKEN_A, 21), sol_to(guest, config, 2_000_000))
 
     before_sending(world, monkeypatch, OperationKind.BURN, deed)
     answer = world.call("delete_thread", thread_id=config.thread_id)
@@ -154,7 +133,7 @@ def test_what_comes_while_it_is_deleted_does_not_keep_it_alive(world, pool, gues
 def test_tokens_that_come_before_the_sweep_are_burned_first(world, pool, guest):
     config = new_thread(world, pool, "withdrawal", token_type="A", initial_amount=None)
     command = world.send("delete_thread", thread_id=config.thread_id)
-    give(world, guest, tokens_to(guest, pool, config, Asset.TOKEN_A, 5))
+    world.as_guest(guest, tokens_to(guest, pool, config, Asset.TOKEN_A, 5))
     # as if they had come after the last look at them
     world.until(lambda: order_of(world, config.thread_id), "the order")
     order = Order(kind=order_of(world, config.thread_id).kind, command_id=command, step=3, data=EMPTIED)
@@ -228,7 +207,7 @@ def test_an_order_on_a_wallet_that_cannot_be_opened_says_so(world, pool, monkeyp
         patched.setattr(type(keyring), "get", get)
         for method in ("empty_thread", "delete_thread"):
             error = world.answer(world.send(method, thread_id=config.thread_id))["error"]
-            assert (error["code"], "cannot be opened" in error["message"]) == (-1005, True)
+            assert (error["code"], "no key" in error["message"]) == (-1005, True)
             record = world.runtime.store.get_chain(config.thread_id)
             assert record is not None
             assert (record.status, record.live) == (ThreadStatus.ERROR, False)

@@ -8,13 +8,18 @@ from __future__ import annotations
 import contextlib
 import json
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from solders.hash import Hash
 from solders.keypair import Keypair
 
-from domain.ids import ChainId, CommandId
+from domain.chain.gateway import Want
+from domain.chain.transaction import build_transaction
+from domain.ids import Address, ChainId, CommandId
+from domain.operations import Operation, OperationKind
 from domain.runtime.settings import Settings, load
 from tasks.behaviours import behaviour_of
 from tasks.bootstrap import prepare_chain
@@ -61,6 +66,24 @@ class Driver:
         answer = self.answer(self.send(method, **params))
         assert "ok" in answer, answer
         return answer["ok"]
+
+    def as_guest(self, guest: Keypair, *actions: Any) -> None:
+        """A transaction of somebody who has no part in the service, confirmed."""
+        chain, address = self.runtime.chain, Address(str(guest.pubkey()))
+        operation = Operation(kind=OperationKind.FUND, actions=actions, payer=address, signers=(address,), inputs={})
+        latest = self.localnet.call("getLatestBlockhash")["value"]["blockhash"]
+        signed = build_transaction(
+            payer=guest,
+            instructions=chain.builder.instructions(operation),
+            blockhash=Hash.from_string(latest),
+            compute_units=400_000,
+        )
+        options = {"encoding": "base64", "preflightCommitment": "processed"}
+        signature = self.localnet.call("sendTransaction", b64encode(signed.wire).decode(), options)
+        want, deadline = Want(signatures=(signature,)), time.monotonic() + 30.0
+        while (receipt := chain.observe(want).lookups[signature].receipt) is None:
+            assert time.monotonic() < deadline, "a guest's transaction did not land"
+        assert receipt.error is None
 
 
 def settings_for(folder: Path, redis_url: str, rpc_url: str, **more: Any) -> Settings:
