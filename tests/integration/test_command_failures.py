@@ -190,3 +190,19 @@ def test_a_refill_leaves_the_core_wallet_what_an_account_must_hold(world, thread
     world.until(lambda: store.counts("waits").get("refill.core_wallet_short"), "a refill that is put off")
     assert "refill.submitted" not in store.counts("operations")
     world.call("stop_thread", thread_id=thread)
+
+
+def test_a_step_that_follows_while_the_first_looks_is_no_fault(world, pool, monkeypatch):
+    """The worker stands still between reading the policy and the pool; meanwhile the pause is ended again."""
+    honest, done = world.runtime.chain.observe, []
+
+    def observe(want):
+        if want.addresses == (pool.pool_id,) and not want.signatures and not done:
+            done.append(True)
+            world.call("unpause_pool", pool_id=pool.pool_id)
+        return honest(want)
+
+    monkeypatch.setattr(world.runtime.chain, "observe", observe)
+    world.call("pause_pool", pool_id=pool.pool_id)
+    assert done
+    assert world.runtime.store.faults() == []

@@ -130,6 +130,52 @@ def test_what_comes_while_it_is_deleted_does_not_keep_it_alive(world, pool, gues
     assert (grave.state.lifetime.burned_token_a, grave.state.lifetime.empties) == (21, 1)
 
 
+class Killed(BaseException):
+    """The worker dies here."""
+
+
+@pytest.mark.parametrize("place", ["before commit", "after commit"])
+def test_killed_at_every_step_it_deposits_burns_and_sweeps_once(world, pool, monkeypatch, place):
+    config, store, step, commit = new_thread(world, pool), world.runtime.store, world.step, RedisStore.commit
+    held = world.runtime.chain.observe(Want(addresses=(config.wallet, *config.accounts.values())))
+    whole, killed, before = sum(held.lamports(address) for address in held.accounts), set(), store.counts("operations")
+
+    def dying_commit(self, written):
+        begun = written.begun
+        # who dies after each of its commits never sends anything
+        mine = begun.chain_id == config.thread_id and begun.seq not in killed
+        mine = mine and (place == "before commit" or begun.seq % 2 == 1)
+        killed.update({begun.seq} if mine else ())
+        if mine and place == "before commit":
+            raise Killed
+        found = commit(self, written)
+        if mine:
+            raise Killed
+        return found
+
+    def surviving() -> None:
+        try:
+            step()
+        except Killed:  # the lease of the dead step has passed when it is delivered again
+            if store.get_chain(config.thread_id):
+                store._edge.call("HSET", f"frt:chain:{config.thread_id}", "lease_until_ms", "0")
+
+    monkeypatch.setattr(RedisStore, "commit", dying_commit)
+    monkeypatch.setattr(world, "step", surviving)
+    answer = world.call("delete_thread", thread_id=config.thread_id)
+    assert answer["sol_returned"] == whole - DEFAULT_LIQUIDITY_FEE_LAMPORTS - 5_000
+    assert len(killed) >= 4
+    after = store.counts("operations")
+    made = {name: after[name] - before.get(name, 0) for name in after if name.endswith(".confirmed")}
+    assert {name: n for name, n in made.items() if n} == {
+        "deposit.confirmed": 1,
+        "burn.confirmed": 1,
+        "sweep.confirmed": 1,
+    }
+    (grave,) = [one for one in store.tombstones() if one.thread_id == config.thread_id]
+    assert (grave.state.lifetime.burned_lp_a, grave.state.lifetime.empties) == (AMOUNT, 1)
+
+
 def test_tokens_that_come_before_the_sweep_are_burned_first(world, pool, guest):
     config = new_thread(world, pool, "withdrawal", token_type="A", initial_amount=None)
     command = world.send("delete_thread", thread_id=config.thread_id)
