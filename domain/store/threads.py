@@ -215,7 +215,8 @@ def _order_refused(thread_id: ThreadId, kind: OrderKind, outcome: str, detail: l
     code, why = CommandCode.WRONG_STATE, "its wallet is still being set up"
     if outcome == "ordered":
         pending = Order.from_text(detail[0])
-        why = f"its {pending.kind.value if pending else 'last'} order is still being carried out"
+        data["order"] = pending.kind.value if pending else "last"
+        why = f"its {data['order']} order is still being carried out"
     elif outcome == "state":
         data["status"] = detail[0]
         why = f"it is {detail[0]}"

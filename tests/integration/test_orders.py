@@ -239,6 +239,22 @@ def test_a_payment_that_starts_while_the_order_looks_is_waited_for(world, pool, 
         world.call("stop_thread", thread_id=config.thread_id)
 
 
+def test_a_stop_waits_for_the_order_at_work(world, pool):
+    """Else stop_all would leave a thread running that is just being emptied."""
+    config = new_thread(world, pool)
+    world.call("start_thread", thread_id=config.thread_id)
+    emptying = world.send("empty_thread", thread_id=config.thread_id)
+    world.until(lambda: order_of(world, config.thread_id), "the order")
+    refused = world.answer(world.send("delete_thread", thread_id=config.thread_id))["error"]
+    assert (refused["code"], refused["data"]["order"]) == (-1005, "empty")
+    answer = world.call("stop_all")
+    assert (answer["succeeded"], answer["failed"]) == (1, 0)
+    assert "ok" in world.answer(emptying)
+    record = world.runtime.store.get_chain(config.thread_id)
+    assert record is not None
+    assert record.status is ThreadStatus.STOPPED
+
+
 def test_an_order_on_a_wallet_that_cannot_be_opened_says_so(world, pool, monkeypatch):
     config = new_thread(world, pool)
     keyring = world.runtime.chain.keyring
