@@ -156,6 +156,13 @@ def broken(context: Context, replayed: Replay) -> list[Problem]:
     return problems
 
 
+def broken_before(context: Context, replayed: Replay) -> list[Problem]:
+    """Snapshot checks that did not hold even before: then the cause is an earlier transaction."""
+    if context.pool is None:
+        return []
+    return list(_snapshot(context, context.pool, replayed, replayed.before)[0].items())
+
+
 def _snapshot(
     context: Context, pool: Pool, replayed: Replay, accounts: Mapping[Address, Account | None]
 ) -> tuple[dict[str, str], dict[str, int]]:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from rich.console import Console
 
 from domain.errors import StressError
-from ops.reproduce.judging import Context, broken, is_judged, judged, names_of
+from ops.reproduce.judging import Context, broken, broken_before, is_judged, judged, names_of
 from ops.reproduce.recorded import PROGRAM, Recorded, choose, read_recorded
 from ops.reproduce.replay import Replay, replay
 from ops.reproduce.showing import show_as_recorded, show_difference, show_fault, show_problems, show_replay
@@ -52,7 +52,7 @@ def reproduce(directory: Path, console: Console, *, fault: int | None = None, pr
         console.print(f"{chosen.check} compares more than this transaction: no check says anything about it alone")
         return EXIT_CANNOT
     problems = judged(chosen, context, replayed)
-    show_problems(problems, console)
+    show_problems(problems, broken_before(context, replayed), console)
     return _verdict(chosen, [check for check, _ in problems], console)
 
 

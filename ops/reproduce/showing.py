@@ -70,8 +70,10 @@ def show_as_recorded(receipt: Receipt, evidence: Mapping[str, Any], console: Con
         _line(console, f"recorded was: {was}, {evidence['compute_units']} compute units")
 
 
-def show_problems(problems: Sequence[Problem], console: Console) -> None:
-    """Every check that does not hold."""
+def show_problems(problems: Sequence[Problem], before: Sequence[Problem], console: Console) -> None:
+    """Every check that does not hold; ``before``: what was broken already when the transaction came."""
+    for check, message in before:
+        _line(console, f"already broken before this transaction, so look at an earlier fault: {check}: {message}")
     for check, message in problems:
         _line(console, f"BROKEN {check}: {message}")
     if not problems:

@@ -88,6 +88,20 @@ def test_a_mutants_fault_occurs_again_and_not_with_the_true_program(tmp_path, mu
 
 
 @pytest.mark.timeout(240)
+def test_accounts_that_were_wrong_before_are_said_so(tmp_path):
+    """Bug 8 stores the liquidity fee as the swap fee; the swap that pays it is not to blame, with either program."""
+    program = build(tmp_path / PROGRAM, 8)
+    with driver(tmp_path, program=program) as running:
+        pool_id = started(running)
+        running.call("update_pool_fees", pool_id=pool_id, liquidity_fee=15_000_000, swap_fee=300_000)
+        number = recorded(running, tmp_path, "SWP-fee")
+    for tried in (None, PROGRAM_SO):
+        code, text = carried_out(tmp_path, number, tried)
+        assert code == 99, text
+        assert "already broken before this transaction, so look at an earlier fault: I9: swap_fee 15000000" in text
+
+
+@pytest.mark.timeout(240)
 def test_a_cluster_has_no_past_of_its_accounts_and_the_estimate_serves(tmp_path):
     """There the accounts are those of now, set back by the balances that the transaction's meta tells."""
     program = build(tmp_path / PROGRAM, 6)
