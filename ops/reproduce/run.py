@@ -9,6 +9,7 @@ from typing import Any, Final
 from rich.console import Console
 
 from domain.errors import StressError
+from ops.reproduce.history import last_entries
 from ops.reproduce.judging import Context, broken, broken_before, is_judged, judged, names_of
 from ops.reproduce.recorded import PROGRAM, Recorded, choose, read_recorded
 from ops.reproduce.replay import Replay, replay
@@ -23,7 +24,7 @@ def reproduce(directory: Path, console: Console, *, fault: int | None = None, pr
     """Carry one recorded fault out again, with the run's own program or with ``program``. Raises StressError."""
     recorded = read_recorded(directory)
     chosen = choose(recorded, fault)
-    show_fault(chosen, len(recorded), console)
+    show_fault(chosen, len(recorded), last_entries(directory, chosen), console)
     if not chosen.executions:
         console.print(_why_not(chosen), soft_wrap=True)
         show_difference(chosen, console)

@@ -18,11 +18,15 @@ from ops.reproduce.replay import Replay, read_account
 _DIFFERENCES = (("expected", "actual"), ("wanted", "shown"), ("stored", "seen"))
 
 
-def show_fault(recorded: Recorded, count: int, console: Console) -> None:
-    """The fault as it was recorded."""
+def show_fault(recorded: Recorded, count: int, history: Sequence[str], console: Console) -> None:
+    """The fault as it was recorded, and what the pool's journal says of the time before it."""
     place = "" if recorded.slot is None else f" at slot {recorded.slot}"
     _line(console, f"fault {recorded.number} of {count}: {recorded.check}{place}")
     _line(console, f"  {recorded.message}")
+    if history:
+        _line(console, "the pool's last operations before it")
+    for entry in history:
+        _line(console, f"  {entry}")
 
 
 def show_difference(recorded: Recorded, console: Console) -> None:

@@ -108,6 +108,20 @@ def test_the_accounts_of_a_snapshot_are_shown_by_field(tmp_path):
     assert "gone is not there" in text
 
 
+def test_the_pools_last_operations_before_the_fault_are_told(tmp_path):
+    def line(number: int, slot: int, pool: str = "pool", outcome: str = "confirmed") -> str:
+        entry = {"event": "settled", "op": f"swap_1/{number}", "kind": "swap", "pool": pool, "slot": slot}
+        return f"{number}-0\t{json.dumps(entry | {'outcome': outcome, 'spent': '5', 'received': '0'})}\n"
+
+    report(tmp_path, [SNAPSHOT | {"pool_id": "pool", "slot": 20}], [])
+    (tmp_path / "data").mkdir()
+    rows = [line(n, n) for n in range(1, 23)] + [line(30, 19, pool="other"), line(31, 19, outcome="failed_expected")]
+    (tmp_path / "data" / "journal.jsonl").write_text("".join(rows))
+    _, text = said(tmp_path)
+    told = [row.strip() for row in text.splitlines() if "swap_1/" in row]
+    assert told == [f"slot {n} swap_1/{n} swap spent 5" for n in range(13, 21)]
+
+
 def test_a_damaged_record_is_said_so(tmp_path):
     report(tmp_path, [OWN], [])
     with pytest.raises(StressError, match="the record of fault 1 is damaged: KeyError"):
