@@ -6,6 +6,7 @@ other origins, clients that want compression, bodies of unknown or excessive siz
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from http import HTTPStatus
 from time import perf_counter
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication
 
 CONTENT_TYPES: Final = frozenset({JSON, f"{JSON}; charset=utf-8", f"{JSON};charset=utf-8"})
+COMPRESSIONS: Final = re.compile(r"gzip|br|\*", re.IGNORECASE)  # clients without any may say so: "identity"
 STATUS: Final = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
 
@@ -65,7 +67,7 @@ class DirectRpc:
             or environ.get("CONTENT_TYPE", "").lower() not in CONTENT_TYPES
             or "HTTP_TRANSFER_ENCODING" in environ  # its length is not known
             or ("HTTP_ORIGIN" in environ and self._settings.cors_origins)
-            or ("HTTP_ACCEPT_ENCODING" in environ and self._settings.compress)
+            or (self._settings.compress and COMPRESSIONS.search(environ.get("HTTP_ACCEPT_ENCODING", "")))
             or not (length.isascii() and length.isdecimal() and len(length) < 12)
         ):
             return None

@@ -14,6 +14,7 @@ from werkzeug.test import TestResponse
 
 from api import rpc
 from api.cache import MOST_BYTES, AnswerCache
+from api.direct import DirectRpc
 from api.security.callers import client_behind, networks, parse_address
 from api.security.keys import KeyFileError, load_keys, new_key
 from api.security.limits import MOST_REFUSALS, READS, RateLimits
@@ -227,6 +228,25 @@ def test_compression_of_what_is_large_enough(make: MakeApi) -> None:
     assert "Content-Encoding" not in post(make(compress=False), [STATUS] * 10, Accept_Encoding="gzip").headers
 
 
+@pytest.mark.parametrize(
+    ("accepted", "direct"), [(None, True), ("identity", True), ("gzip", False), ("deflate, BR", False), ("*", False)]
+)
+def test_who_wants_no_compression_does_not_pay_for_flask(make: MakeApi, accepted: str | None, *, direct: bool) -> None:
+    api = make()
+    application = api.client.application.wsgi_app
+    assert isinstance(application, DirectRpc)
+    gone: list[str] = []
+
+    def flask(environ: Any, start_response: Any) -> list[bytes]:
+        gone.append(environ["PATH_INFO"])
+        start_response("204 No Content", [])
+        return []
+
+    application._flask = flask
+    post(api, **({} if accepted is None else {"Accept_Encoding": accepted}))
+    assert (not gone) == direct
+
+
 def test_hsts_only_with_tls(make: MakeApi) -> None:
     secure = make(tls_certificate="/c.pem", tls_key="/k.pem")
     assert "Strict-Transport-Security" in post(secure).headers
@@ -313,7 +333,7 @@ def test_the_command_adds_keys_to_a_file(tmp_path: Path, capsys: pytest.CaptureF
     with pytest.raises(KeyFileError, match="name dash already"):
         api_key("dash", file=file)
     with pytest.raises(KeyFileError, match="cannot be written"):
-        api_key("ops", file=tmp_path / "nowhere" / "keys")
+        api_key("ops", file=file / "keys")
 
 
 @pytest.mark.parametrize(
