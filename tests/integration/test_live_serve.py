@@ -18,7 +18,7 @@ from domain.store.gateway import RedisStore
 from domain.thread import ThreadKind, ThreadStatus
 from tests.support.api_kit import furnish
 from tests.support.api_process import DEADLINE_S, ApiProcess, api_process
-from tests.support.browser import Browser, browser, chromium
+from tests.support.browser import Browser, browser, chromium, first_paint_ms
 from tests.support.redis_server import redis_server
 from tests.support.store_kit import sample_pool, thread_config
 
@@ -27,7 +27,6 @@ needs_browser = pytest.mark.skipif(chromium() is None, reason="needs Chromium")
 FULL, READER = "full-secret-of-a-test-0001", "read-secret-of-a-test-0002"
 STATES = (ThreadStatus.CREATED, ThreadStatus.STOPPED, ThreadStatus.ERROR)
 MANY = 1_000
-FIRST_PAINT_MS = 1_000
 BIG = 2**60 + 1  # beyond what a script's numbers hold
 
 
@@ -141,7 +140,6 @@ def test_a_thousand_threads_are_paged_through(
         page.until("document.getElementById('page-text').innerText === '301 to 333 of 333'", "the last of them")
         assert page.run("document.querySelectorAll('#threads-rows tr').length") == 33
         assert page.run("document.getElementById('verdict').innerText") == "fail"
-        assert page.run("performance.getEntriesByName('first-contentful-paint')[0].startTime") < FIRST_PAINT_MS
         page.run("document.querySelector('#filters').reset()")
         page.click("document.getElementById('page-first')")
         page.until("document.querySelector('#threads-rows tr').dataset.id === 'deposit_1'", "the first thread")
@@ -152,3 +150,4 @@ def test_a_thousand_threads_are_paged_through(
         page.settle()
         assert page.problems == []
         page.close()
+        assert first_paint_ms(chrome, server.url) < 1_000
