@@ -19,7 +19,7 @@ class Ranking:
 
 HEADINGS: Final = ("server", "scenario", "msg/s", "p50 ms", "p90 ms", "p99 ms", "p99.9 ms", "max ms", "errors")
 MORE_HEADINGS: Final = ("server CPU %", "msg per server CPU s", "server MiB", "client CPU %", "note")
-BUSY: Final = 0.9  # of a core
+FULL: Final = 0.85  # of a core: below it something else was the limit
 
 
 def row(document: Document) -> tuple[str, ...]:
@@ -29,7 +29,7 @@ def row(document: Document) -> tuple[str, ...]:
     memory = max((sample["memoryBytes"] for sample in samples), default=None)
     told = {
         "client saturated": client["client_saturated"],
-        "client short of cores": is_short_of_cores(document),
+        "server not full": document["clientConfig"]["loop"] == "closed" and not is_full(document),
         "partial": metadata["partial"],
     }
     return (
@@ -46,12 +46,10 @@ def row(document: Document) -> tuple[str, ...]:
     )
 
 
-def is_short_of_cores(document: Document) -> bool:
-    """Whether the client waited for cores while the server did not fill one: a better machine would show more."""
-    client, server_share = document["client"], document["server"]["cpuOfOneCore"]
-    shares = zip(client["cpuOfOneCore"], client["waitingForACore"], strict=True)
-    wanting = any(cpu + waiting > BUSY for cpu, waiting in shares)
-    return wanting and not client["client_saturated"] and (server_share is None or server_share < BUSY)
+def is_full(document: Document) -> bool:
+    """Whether the server filled a core, as far as is known: else the client or the machine was its limit."""
+    share = document["server"]["cpuOfOneCore"]
+    return share is None or share >= FULL
 
 
 def _whole(value: float | None, scale: int = 1) -> str:
@@ -72,14 +70,18 @@ def rank(documents: Sequence[Document]) -> Ranking:
             return Ranking(order=None, why=f"not ranked: the client was saturated in the run of {name}")
         if document["metadata"]["partial"]:
             return Ranking(order=None, why=f"not ranked: the run of {name} is partial")
-    first = _load(documents[0])
-    if any(_load(document) != first for document in documents[1:]):
+    load = _load(documents[0])
+    if any(_load(document) != load for document in documents[1:]):
         return Ranking(order=None, why="not ranked: the loads differ")
-    if first["loop"] == "open":
+    if load["loop"] == "open":
         return Ranking(order=None, why="not ranked: an open loop sends the same to all; compare the latencies")
     order = sorted(range(len(documents)), key=lambda n: -documents[n]["throughput"]["messagesPerSecond"])
-    short = [document["metadata"]["serverName"] for document in documents if is_short_of_cores(document)]
-    at_least = f" ({', '.join(short)}: at least, the client was short of cores)" if short else ""
+    first, *others = (documents[index] for index in order)
+    unknown = [document["metadata"]["serverName"] for document in others if not is_full(document)]
+    if unknown:
+        why = f"not ranked: {', '.join(unknown)} did not fill a core and may be faster; compare messages per CPU second"
+        return Ranking(order=None, why=why)
+    at_least = "" if is_full(first) else f" ({first['metadata']['serverName']}: at least, it did not fill a core)"
     return Ranking(order=tuple(order), why=f"by messages per second{at_least}")
 
 
