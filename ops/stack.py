@@ -205,7 +205,9 @@ class Stack:
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         sealer = build_sealer(settings)
         if not settings.core_wallet.exists():
-            if not own_chain and not settings.local_chain:
+            # One that is named for somebody's chain is a mistyped name: a new wallet would have no authority there.
+            named = "core_wallet" in self._given
+            if not own_chain and (named or not settings.local_chain):
                 raise StressError(f"there is no core wallet at {settings.core_wallet}; name one with --core-wallet")
             create_core_wallet(settings.core_wallet, sealer, sealed=settings.encrypt_core_wallet)
         self._core = str(core_address(settings.core_wallet))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from math import floor, log10
+from math import ceil, floor, log10
 from typing import Final
 
 WIDTH: Final = 640
@@ -39,6 +39,12 @@ def nice_ceiling(value: float) -> float:
     return next(step * power for step in (1, 2, 2.5, 5, 10) if value <= step * power * (1 + 1e-9))
 
 
+def round_moments(start: float, end: float) -> list[float]:
+    """Four to nine round moments from start to end, for the labels of a time axis."""
+    step = nice_ceiling((end - start) / 8)
+    return [round(number * step, 9) for number in range(ceil(start / step - 1e-9), floor(end / step + 1e-9) + 1)]
+
+
 def line_chart(title: str, unit: str, times: Sequence[float], lines: Sequence[Line], marks: Sequence[Mark]) -> str:
     """A figure element. ``times`` are seconds, one per value; a chart without values says so."""
     top = max((value for line in lines for value in line.values if value is not None), default=None)
@@ -58,11 +64,10 @@ def line_chart(title: str, unit: str, times: Sequence[float], lines: Sequence[Li
         value = ceiling * step / 4
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(value):.1f}" y2="{y(value):.1f}"/>')
         parts.append(f'<text class="axis" x="{LEFT - 6}" y="{y(value) + 4:.1f}" text-anchor="end">{value:g}</text>')
-    for step in range(7):
-        moment = times[0] + (end - times[0]) * step / 6
-        parts.append(
-            f'<text class="axis" x="{x(moment):.1f}" y="{HEIGHT - 8}" text-anchor="middle">{moment:.0f} s</text>'
-        )
+    parts += [
+        f'<text class="axis" x="{x(moment):.1f}" y="{HEIGHT - 8}" text-anchor="middle">{moment:g} s</text>'
+        for moment in round_moments(times[0], end)
+    ]
     for mark in marks:
         if times[0] <= mark.at <= end:
             where = f'x1="{x(mark.at):.1f}" x2="{x(mark.at):.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"'

@@ -270,6 +270,15 @@ def test_a_folder_belongs_to_one_process_until_that_ends(tmp_path):
     opened(tmp_path)  # released with the stack
 
 
+def test_a_wallet_that_is_named_for_a_chain_of_someones_own_is_never_made_up(tmp_path):
+    wallet = tmp_path / "mistyped.json"
+    with pytest.raises(StressError, match=f"there is no core wallet at {wallet}"):
+        opened(tmp_path / "run", core_wallet=wallet)
+    assert not wallet.exists()
+    opened(tmp_path / "run")  # a local validator without one gets a new wallet
+    assert (tmp_path / "run" / "data").exists()
+
+
 def test_a_port_that_is_given_and_taken_is_told_before_anything_starts(tmp_path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

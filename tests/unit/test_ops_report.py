@@ -18,7 +18,7 @@ from domain.pool import Pool
 from domain.store.counts import Counts
 from domain.store.histogram import bucket_of
 from ops.report.books import Books, PoolBooks
-from ops.report.charts import Line, Mark, line_chart, nice_ceiling
+from ops.report.charts import Line, Mark, line_chart, nice_ceiling, round_moments
 from ops.report.document import ReportError, RunRecord, build, check_schema
 from ops.report.findings import findings, other_reasons
 from ops.report.page import render
@@ -268,3 +268,11 @@ def test_a_chart_is_well_formed_and_leaves_a_gap_where_nothing_was_measured():
 @pytest.mark.parametrize(("value", "top"), [(0, 1), (0.3, 0.5), (1, 1), (1.01, 2), (2.4, 2.5), (7, 10), (960, 1000)])
 def test_axes_end_at_round_numbers(value, top):
     assert nice_ceiling(value) == pytest.approx(top)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "labels"),
+    [(0, 3, [0, 0.5, 1, 1.5, 2, 2.5, 3]), (0.4, 61.2, [10, 20, 30, 40, 50, 60]), (0, 8, [0, 1, 2, 3, 4, 5, 6, 7, 8])],
+)
+def test_a_time_axis_has_round_labels_that_differ(start, end, labels):
+    assert round_moments(start, end) == labels
