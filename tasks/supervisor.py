@@ -19,7 +19,7 @@ from uuid import uuid4
 
 import structlog
 
-from domain.chains import ChainKind, Next, pool_chain_id
+from domain.chains import ChainKind, Next, command_chain_id, pool_chain_id
 from domain.errors import StressError
 from domain.files.writing import FilesError
 from domain.ids import ChainId
@@ -42,6 +42,7 @@ log = structlog.get_logger()
 SWEEP_LEASE_MS = 1_000
 REVIVALS_PER_SWEEP = 200  # 400 per second at two sweeps a second
 BACKLOG_MS = 1_000
+ORPHAN_MS = 5_000  # a command is started in the moment after it was registered
 LAST_EXPORT_S = 10.0
 BACKLOG_STARTS = 20  # fewer cycles between two sweeps tell nothing
 BACKLOG_PERCENT = 80
@@ -121,6 +122,7 @@ class Supervisor:
         if self._starts.moved or not live:  # where nothing is due nothing is late
             self._cycle_ms = now_ms
         self._ensure_pool_chains(now_ms, live)
+        self._ensure_command_chains(now_ms)
         self._spill()
         self._auditors.look()
         self._note(now_ms)
@@ -166,6 +168,17 @@ class Supervisor:
                     return publisher.next(kind, chain_id, generation, seq, countdown_ms=0, now_ms=now_ms)
 
                 store.start_chain(chain_id, kind, pool.pool_id, "", message)
+
+    def _ensure_command_chains(self, now_ms: int) -> None:
+        """A web server that died between registering a command and starting it left one that nobody carries out."""
+        store, commands = self._runtime.store, self._runtime.commands
+        for command_id, registered_ms in store.open_commands():
+            if now_ms - registered_ms < ORPHAN_MS:
+                return  # the oldest come first
+            if store.get_chain(command_chain_id(command_id)) is None:
+                known = store.command(command_id)
+                if known is not None and known.answer is None:
+                    commands.send(known.method, json.loads(known.params), command_id)
 
 
 def run(runtime: Runtime, stopped: Callable[[float], bool]) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
+from domain.chains import command_chain_id
 from domain.files.writing import FilesError
+from domain.ids import CommandId
 from tasks.export import export_now
 from tasks.recovery import Recovery
 from tasks.spill import Spiller
-from tasks.supervisor import Supervisor
+from tasks.supervisor import ORPHAN_MS, Supervisor
 from tests.support.driver import Driver, driver
 from tests.support.localnet import wait_for
 
@@ -50,6 +53,19 @@ def test_without_room_for_the_journal_chains_are_still_revived(world: Driver, tm
     journal.unlink()
     sweeps.sweep()
     assert store.journal_length() == 0
+
+
+def test_a_command_whose_sender_died_before_starting_it_is_carried_out(world: Driver, tmp_path: Path) -> None:
+    store, command_id = world.runtime.store, CommandId("orphan")
+    assert store.register_command(command_id, "create_pool", json.dumps(POOL, sort_keys=True))
+    sweeps = supervisor(world, tmp_path / "journal.jsonl")
+    sweeps.sweep()
+    assert store.get_chain(command_chain_id(command_id)) is None  # its sender may be about to start it
+    ((_, registered_ms),) = store.open_commands()
+    store._edge.call("ZADD", store._keys.named("open-commands"), registered_ms - ORPHAN_MS, command_id)
+    sweeps.sweep()
+    assert "ok" in world.answer(command_id)
+    assert (len(store.list_pools()), store.open_commands()) == (1, [])
 
 
 def test_a_redis_that_is_emptied_under_the_service_gets_its_files_back(world: Driver, tmp_path: Path) -> None:
