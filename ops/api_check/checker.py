@@ -87,18 +87,29 @@ class Checker:
         try:
             result = (asked.command if waits else asked.call)(method, params)
         except CallError as error:
-            document = {"code": error.code, "message": error.message, "data": error.data}
             if error.code != code:
                 raise self._failed(method, f"{_shown(params)}: expected {code}, got {error}") from error
-            if not Draft202012Validator(ERROR).is_valid(document):
-                raise self._failed(method, f"an error is not as documented: {document}") from error
-            if -2_000 < code < -1_000 and code not in codes_of(self._methods[method]):
-                raise self._failed(method, f"the code {code} is not among those it documents") from error
-            self.seen[method].codes.add(code)
-            return error
+            return self._documented(method, error)
         except ClientError as error:
             raise self._failed(method, f"{_shown(params)}: {error}") from error
         raise self._failed(method, f"{_shown(params)}: expected {code}, got the result {json.dumps(result)[:200]}")
+
+    def refusal(self, method: str, command_id: str) -> CallError | None:
+        """The error that a command sent before ended with, judged as ``refused`` does; None where it succeeded."""
+        try:
+            self.fits(method, self.client.wait_for(command_id))
+        except CallError as error:
+            return self._documented(method, error)
+        return None
+
+    def _documented(self, method: str, error: CallError) -> CallError:
+        document = {"code": error.code, "message": error.message, "data": error.data}
+        if not Draft202012Validator(ERROR).is_valid(document):
+            raise self._failed(method, f"an error is not as documented: {document}") from error
+        if -2_000 < error.code < -1_000 and error.code not in codes_of(self._methods[method]):
+            raise self._failed(method, f"the code {error.code} is not among those it documents") from error
+        self.seen[method].codes.add(error.code)
+        return error
 
     def effect(self, method: str, condition: object, text: str) -> None:
         """What the method was to bring about is there."""

@@ -31,6 +31,7 @@ EXIT_FAILED: Final = 99
 SLOT_MS: Final = 100
 REQUEST_TIMEOUT_S: Final = 5.0  # short, so that a command that takes longer is among what is checked
 AIRDROP_CAP_SOL: Final = 2_000_000  # more than the core wallet gets, less than what an airdrop may ask for
+NEVER: Final = {int(CommandCode.INTERNAL_ERROR)}  # no step should know how to provoke it
 BROKEN_KEY: Final = "v1:unreadable"
 
 
@@ -117,7 +118,7 @@ def report(checker: Checker, failed: list[str], tell: Callable[[str], None]) -> 
         wrong = wrong or bool(why)
         tell(f"{method:<{width}}  {'FAILED' if why else 'ok':<6}  {counted}{'  ' + why if why else ''}")
     provoked = {code for seen in checker.seen.values() for code in seen.codes}
-    missing = [f"{int(code)} ({code.name})" for code in CommandCode if int(code) not in provoked]
+    missing = [f"{int(code)} ({code.name})" for code in CommandCode if int(code) not in provoked | NEVER]
     for text in (*failed, *([f"never answered with: {', '.join(missing)}"] if missing else [])):
         tell(f"FAILED  {text}")
     return EXIT_FAILED if wrong or failed or missing else EXIT_OK

@@ -19,6 +19,7 @@ SIDE_A, SIDE_B = "A", "B"
 NOBODY = "nobody-knows-this"
 SHORT = 9 * 10**15  # lamports that no core wallet has
 MOST = 2**64 - 1  # units that a mint with any supply cannot give
+RACES = 5
 QUIET_S = 5.0  # longer than the longest pause between two cycles
 RECIPIENT = "9xQeWvG816bUx9EPjHmaT23yvVM2ZWbrrpZb9PusVFin"
 
@@ -120,9 +121,26 @@ def fund(scene: Scene) -> None:
     check.effect("airdrop_sol", brought["amount"] == 10**9, "another amount came")
     check.refused("airdrop_sol", -1006, amount=SHORT)  # above what the faucet gives
     before = check.ok("list_threads")
-    error = check.refused("create_deposit_thread", -1008, pool_id=scene.pool, token_type=SIDE_B, initial_amount=MOST)
-    check.effect("create_deposit_thread", error.data["code"] == "Custom(14)", str(error.data))  # the supply's overflow
+    error = check.refused("create_deposit_thread", -32602, pool_id=scene.pool, token_type=SIDE_B, initial_amount=MOST)
+    check.effect("create_deposit_thread", "initial_amount: at most" in error.message, error.message)
     check.effect("create_deposit_thread", check.ok("list_threads") == before, "the thread is there all the same")
+
+
+def contract_refuses(scene: Scene) -> None:
+    """Two mints at once, each of which fits alone: for the program the second one overflows the supply."""
+    check = scene.check
+    for race in range(RACES):
+        mint: dict[str, Any] = {"token_type": SIDE_A, "recipient_address": RECIPIENT, "amount": MOST}
+        mint["pool_id"] = check.ok("create_pool_random")["pool_id"]
+        both = [f"api-check-mint-{race}-{number}" for number in range(2)]
+        with scene.frozen(CONTROL):
+            for command_id in both:
+                check.refused("mint_and_send_tokens", -1009, **mint, command_id=command_id)
+        (error, *_) = [*filter(None, (check.refusal("mint_and_send_tokens", each) for each in both)), None]
+        if error is not None and error.code == -1008:
+            check.effect("mint_and_send_tokens", error.data["code"] == "Custom(14)", str(error.data))
+            return
+    check.effect("mint_and_send_tokens", condition=False, text=f"none of {RACES} races was one")
 
 
 def run_all(scene: Scene) -> None:
@@ -315,6 +333,7 @@ STEPS: tuple[Callable[[Scene], None], ...] = (
     create_pools,
     create_threads,
     fund,
+    contract_refuses,
     run_all,
     watch,
     administer,

@@ -143,12 +143,13 @@ class Command:
         want = Want.outcomes(signatures, addresses, self.progress.last_slot)
         try:
             return self.runtime.chain.observe(want)
-        except ChainUnreachableError:
-            self.unreachable()
+        except ChainUnreachableError as error:
+            self.unreachable(error)
             return None
 
-    def unreachable(self) -> None:
+    def unreachable(self, error: ChainUnreachableError) -> None:
         """What was sent needs its outcome, however long that takes; what was not may be given up."""
+        self.data["unreachable"] = str(error)
         self.data["silent_since_ms"] = since_ms = self._silent_since_ms or self.cycle.now_ms
         if self.progress.operation_number == 0 and self.cycle.now_ms - since_ms > PATIENCE_MS:
             text = f"no RPC endpoint gave a usable answer for {PATIENCE_MS // 1000} s; nothing was sent"
@@ -260,8 +261,8 @@ def _carry_on(command: Command) -> Command:
     try:
         try:
             HANDLERS[command.method](command)
-        except ChainUnreachableError:
-            command.unreachable()
+        except ChainUnreachableError as error:
+            command.unreachable(error)
     except CommandError as error:
         command.fail(error)
     except (StoreUnavailable, StoreConflict):

@@ -47,7 +47,7 @@ def recorded(running: Driver, folder: Path, check: str) -> int:
         return 0
 
     number = running.until(number_of, f"a fault {check}", 90)
-    FaultFile(folder).append(running.runtime.store.faults)
+    FaultFile(folder).append(running.runtime.store.fault_count(), running.runtime.store.faults)
     return int(number)
 
 
