@@ -20,11 +20,9 @@ from ops.bench.echo.options import SCENARIOS, Impl, Load, Loop, Pattern, Placing
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 FAILED = 99
-GIVE_WAY = 10  # nice of the client where throughput is compared
 OutOption = Annotated[Path, typer.Option(help="Folder for reports.")]
 ServerCores = Annotated[str | None, typer.Option(help="Cores of a server that is started here, like 0 or 0,1.")]
 ClientCores = Annotated[str | None, typer.Option(help="Cores of the client processes.")]
-ClientNice = Annotated[int, typer.Option(help="0 to 19: by how much the client gives way to the server.")]
 
 
 @app.command("serve")
@@ -76,7 +74,6 @@ def run(
     loop: Annotated[Loop, typer.Option(help="Event loop of --impl.")] = Loop.UVLOOP,
     server_cores: ServerCores = None,
     client_cores: ClientCores = None,
-    client_nice: ClientNice = 0,
     out: OutOption = Path("runs/echo"),
 ) -> None:
     """Measure one server. Exit code 0: every echo came back unchanged; 99: not, or stopped early; 1: could not run.
@@ -109,7 +106,7 @@ def run(
             version=server_version,
             loop=loop,
         )
-        placing = Placing(cores=_cores("client-cores", client_cores), nice=client_nice)
+        placing = Placing(cores=_cores("client-cores", client_cores))
         document, path = _measure(load, source, _cores("server-cores", server_cores), placing, out)
     Console().print(f"report in {path}", highlight=False, soft_wrap=True)
     raise typer.Exit(_exit_code(document))
@@ -131,16 +128,15 @@ def compare(
 def all_servers(
     out: OutOption = Path("runs/echo"),
     duration: Annotated[float | None, typer.Option(help="Measured seconds of each run.")] = None,
-    loop: Annotated[Loop, typer.Option(help="Event loop of the servers.")] = Loop.UVLOOP,
+    loop: Annotated[Loop, typer.Option(help="Event loop of the servers.")] = Loop.ASYNCIO,
     processes: Annotated[int | None, typer.Option(help="Client processes of the scenario burst.")] = None,
     server_cores: ServerCores = None,
     client_cores: ClientCores = None,
-    client_nice: ClientNice = GIVE_WAY,
 ) -> None:
     """The three scenarios against the three servers, and their comparison.
 
-    In burst, which measures throughput, every server is given the first core as far as it can use it: there are as many
-    client processes as cores, and they give way to it. The options change that.
+    In burst, which measures throughput, the server has the first core to itself, and the client the others, in at least
+    two processes.
     """
     documents = []
     with _clear_errors():
@@ -151,8 +147,8 @@ def all_servers(
             load = replace(load, duration_s=load.duration_s if duration is None else duration)
             placing, places = Placing(cores=clients), servers
             if not load.open_loop:
-                load = replace(load, processes=len(cores) if processes is None else processes)
-                placing, places = Placing(cores=clients, nice=client_nice), servers or tuple(cores[:1])
+                load = replace(load, processes=max(2, len(cores) - 1) if processes is None else processes)
+                placing, places = Placing(cores=clients or tuple(cores[1:])), servers or tuple(cores[:1])
             runs = []
             for impl in Impl:
                 runs.append(_measure(load, _Source(impl=impl, loop=loop), places, placing, out)[0])

@@ -292,7 +292,6 @@ def test_ctrl_c_before_the_measurement_leaves_a_partial_report(tmp_path, echo, o
         (["--impl", "picows", "--server-cores", "a"], "server-cores: 'a' is not a list of core numbers"),
         (["--impl", "picows", "--client-cores", "4711"], "client-cores: 4711 is not within 0"),
         (["--impl", "picows", "--server-cores", "4711"], "server-cores: 4711 is not within 0"),
-        (["--impl", "picows", "--client-nice", "20"], "client-nice: 20 is not within 0 and 19"),
         (["--url", "ws://127.0.0.1:1/", "--server-cores", "0"], "server-cores: only of a server that is started here"),
         (["--url", "ws://127.0.0.1:1/", "--command", "false"], "it ended with code 1 before anything listened"),
         (["--url", "ws://127.0.0.1:1/", "--command", ""], "command: it is empty"),

@@ -103,8 +103,6 @@ def test_a_wrong_load_names_the_option_and_its_limits(change, words):
 
 
 def test_a_wrong_place_names_the_option():
-    with pytest.raises(ValueError, match="client-nice: 20 is not within 0 and 19"):
-        Placing(nice=20)
     with pytest.raises(ValueError, match=r"client-cores: 0,9999 is not within 0"):
         Placing(cores=(0, 9999))
     with pytest.raises(ValueError, match=r"server-cores: 9999 is not within 0"):
@@ -137,13 +135,12 @@ def document(name: str, rate: float, **changes) -> dict:
         "payloadBytes": 256,
         "payloadKind": "binary",
         "warmUpSeconds": 1.0,
-        "processes": 1,
-        "nice": 0,
+        "processes": changes.get("processes", 1),
     }
     return {
         "metadata": metadata,
         "clientConfig": load,
-        "serverConfig": {"loop": "uvloop", "cores": []},
+        "serverConfig": {"loop": "uvloop", "cores": changes.get("cores", [])},
         "throughput": {"messagesPerSecond": rate},
         "latency": dict.fromkeys(("p50", "p90", "p99", "p99_9", "max"), 1.0) | {"curve": [[0.0, 0.1], [99.0, 2.0]]},
         "errors": {"errorRate": 0.0},
@@ -171,6 +168,23 @@ def test_a_server_that_did_not_fill_a_core_may_be_faster_than_measured():
     assert ranking.why.startswith("not ranked: b did not fill a core and may be faster")
     assert rank([slow, document("b", 30, server=None)]).why == "by messages per second"  # nobody knows
     assert ratios(idle, slow) == "3.00 x the slowest, 3.00 x per CPU second of the server"
+
+
+PINNED = {"saturated": True, "cores": [0], "processes": 2}
+
+
+def test_a_full_client_hides_nothing_of_a_server_that_filled_its_own_core():
+    ranking = rank([document("a", 10, cores=[0], processes=2), document("b", 30, **PINNED, server=0.97)])
+    assert ranking.order == (1, 0)
+    assert ranking.why == "by messages per second (b: at least, the client was full, too)"
+
+
+@pytest.mark.parametrize("change", [{"server": 0.9}, {"cores": []}, {"processes": 1}, {"server": None}])
+def test_a_full_client_is_the_limit_of_every_other_server(change):
+    first = document("a", 10, cores=[0], processes=change.get("processes", 2))
+    ranking = rank([first, document("b", 30, **{"server": 0.97} | PINNED | change)])
+    assert ranking.order is None
+    assert "the client was saturated in the run of b" in ranking.why
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ class Ranking:
 HEADINGS: Final = ("server", "scenario", "msg/s", "p50 ms", "p90 ms", "p99 ms", "p99.9 ms", "max ms", "errors")
 MORE_HEADINGS: Final = ("server CPU %", "msg per server CPU s", "server MiB", "client CPU %", "note")
 FULL: Final = 0.85  # of a core: below it something else was the limit
+BRIM: Final = 0.95  # of a core of its own: it was the limit, also where the client had nothing left
 
 
 def row(document: Document) -> tuple[str, ...]:
@@ -52,6 +53,13 @@ def is_full(document: Document) -> bool:
     return share is None or share >= FULL
 
 
+def is_brimful(document: Document) -> bool:
+    """Pinned to cores that it filled, before several client processes: the figure is its own, whatever theirs is."""
+    cores, share = len(document["serverConfig"].get("cores", ())), document["server"]["cpuOfOneCore"]
+    several = document["clientConfig"]["processes"] > 1
+    return several and cores > 0 and share is not None and share >= BRIM * cores
+
+
 def _whole(value: float | None, scale: int = 1) -> str:
     return "-" if value is None else f"{scale * value:,.0f}"
 
@@ -66,7 +74,7 @@ def rank(documents: Sequence[Document]) -> Ranking:
         return Ranking(order=None, why="one report: nothing to compare with")
     for document in documents:
         name = document["metadata"]["serverName"]
-        if document["client"]["client_saturated"]:
+        if document["client"]["client_saturated"] and not is_brimful(document):
             return Ranking(order=None, why=f"not ranked: the client was saturated in the run of {name}")
         if document["metadata"]["partial"]:
             return Ranking(order=None, why=f"not ranked: the run of {name} is partial")
@@ -81,7 +89,11 @@ def rank(documents: Sequence[Document]) -> Ranking:
     if unknown:
         why = f"not ranked: {', '.join(unknown)} did not fill a core and may be faster; compare messages per CPU second"
         return Ranking(order=None, why=why)
-    at_least = "" if is_full(first) else f" ({first['metadata']['serverName']}: at least, it did not fill a core)"
+    name, at_least = first["metadata"]["serverName"], ""
+    if not is_full(first):
+        at_least = f" ({name}: at least, it did not fill a core)"
+    elif first["client"]["client_saturated"]:
+        at_least = f" ({name}: at least, the client was full, too)"
     return Ranking(order=tuple(order), why=f"by messages per second{at_least}")
 
 
@@ -108,7 +120,7 @@ def setting(document: Document) -> tuple[str, ...]:
         f"{load['clients']:,} clients, {pace}, {load['payloadBytes']:,} B {load['payloadKind']}",
         f"{metadata['measuredSeconds']:g} s after {load['warmUpSeconds']:g} s warm-up, {metadata['startedAt'][:19]}Z",
         ", ".join(told),
-        f"processes {load['processes']} on {document['client']['coresAllowed']} cores, nice {load['nice']}",
+        f"processes {load['processes']} on {document['client']['coresAllowed']} cores",
     )
 
 

@@ -18,7 +18,6 @@ MAX_RATE: Final = 1_000_000.0
 MAX_PAYLOAD_BYTES: Final = 1024 * MIB
 MAX_SECONDS: Final = 86_400.0
 MAX_PROCESSES: Final = 256
-MAX_NICE: Final = 19
 
 
 def _within(name: str, value: float, low: float, high: float) -> None:
@@ -139,13 +138,11 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placing:
-    """Where the client runs beside the server: core numbers, and how far its priority is lowered."""
+    """Where the client runs beside the server: core numbers, none for any."""
 
     cores: tuple[int, ...] = ()
-    nice: int = 0
 
     def __post_init__(self) -> None:
-        _within("client-nice", self.nice, 0, MAX_NICE)
         check_cores("client-cores", self.cores)
 
 

@@ -97,7 +97,6 @@ def _client_config(outcome: Outcome) -> Document:
         "warmUpSeconds": load.warm_up_s,
         "rampSeconds": load.ramp_s,
         "processes": load.processes,
-        "nice": outcome.nice,
         "seed": load.seed,
     }
 

@@ -62,7 +62,6 @@ class Outcome:
     cpu: list[float]
     waiting: list[float]
     cores: int
-    nice: int
     partial: bool
     died: int
     messages: list[str]
@@ -206,7 +205,6 @@ def measure(
         cpu=[round(result.cpu, 4) for result in results],
         waiting=[round(result.waiting, 4) for result in results],
         cores=len(placing.cores or os.sched_getaffinity(0)),
-        nice=placing.nice,
         partial=any(result.partial for result in results),
         died=sum(result.died for result in results),
         messages=[message for result in results for message in result.messages][:10],
@@ -226,7 +224,7 @@ class _Processes:
         self._processes: list[BaseProcess] = []
         share = -(-load.clients // load.processes)
         jobs = [
-            Job(url=url, load=load, clients=clients, cores=placing.cores, nice=placing.nice)
+            Job(url=url, load=load, clients=clients, cores=placing.cores)
             for first in range(0, load.clients, share)
             for clients in (range(first, min(load.clients, first + share)),)
         ]

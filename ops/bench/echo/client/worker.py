@@ -48,7 +48,6 @@ class Job:
     load: Load
     clients: range
     cores: tuple[int, ...] = ()
-    nice: int = 0
 
 
 class Worker:
@@ -278,7 +277,6 @@ def main(job: Job, pipe: Pipe) -> None:
     allow_many_sockets()
     if job.cores:
         os.sched_setaffinity(0, job.cores)
-    os.nice(int(os.environ.get("XNICE", "0")))
 
     async def work() -> ProcessResult:
         return await Worker(job, pipe).run()
