@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import dropwhile, takewhile
 
 from solders.account import Account
 from solders.pubkey import Pubkey
@@ -46,6 +47,15 @@ class Executions:
     def get(self, signature: bytes) -> Execution | None:
         """One by its first signature."""
         return self._kept.get(signature)
+
+    def beside(self, execution: Execution, address: Pubkey, after_slot: Account | None) -> Account | None:
+        """An account that the execution did not name, as it was then.
+
+        What a later execution of the same slot found is what this one left; else it is as the slot left it.
+        """
+        later = dropwhile(lambda each: each is not execution, self._kept.values())
+        same_slot = takewhile(lambda each: each.slot == execution.slot, later)
+        return next((each.accounts[address] for each in same_slot if address in each.accounts), after_slot)
 
     def changing(self, address: Pubkey, until_slot: int) -> Iterator[Execution]:
         """Those up to a slot that named an address and succeeded, newest first."""

@@ -257,6 +257,18 @@ def test_what_a_transaction_executed_on_is_kept_also_within_one_slot(chain: Chai
     assert executions(chain, address=str(target), untilSlot=slot - 1, limit=5) == []
 
 
+def test_accounts_beside_a_transaction_are_as_it_left_them_and_not_its_slot(chain: Chain) -> None:
+    wallet, target = funded(chain), Keypair().pubkey()
+    sent = [pay(chain, wallet, to, SOL) for to in (Keypair().pubkey(), target, Keypair().pubkey())]
+    for tx in sent:
+        chain.submit(tx, bytes(tx))
+    chain.advance()
+    before, _, after = executions(chain, signatures=[str(tx.signatures[0]) for tx in sent], also=[str(target)])
+    assert before is not None
+    assert before["accounts"][str(target)] is None  # type: ignore[index]
+    assert lamports_in(after, target) == SOL
+
+
 def test_a_fork_takes_back_what_a_transaction_executed_on(chain: Chain) -> None:
     wallet, target = funded(chain), Keypair().pubkey()
     advance_to(chain, 5)

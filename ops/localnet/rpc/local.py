@@ -67,7 +67,7 @@ def fork(scope: Scope, params: Params) -> Any:
 
 def get_executions(scope: Scope, params: Params) -> Any:
     """What {signatures} executed on, null where that is forgotten; or, newest first, the {limit} newest successes up to
-    {untilSlot} that named {address}. {also}: accounts to show beside, as the execution's slot left them.
+    {untilSlot} that named {address}. {also}: accounts to show beside, as they were then.
     """
     options = config(params, 0)
     executions = scope.chain.executions
@@ -93,7 +93,9 @@ def _execution(scope: Scope, execution: Execution, also: list[Pubkey]) -> dict[s
     # Without the mint of a token account nobody can give its balance, and few instructions name the mint.
     held = [read_token_account(account) for account in execution.accounts.values() if account is not None]
     mints = [token.mint for token in held if token is not None]
-    beside = {key: scope.chain.accounts.at(key, execution.slot).account for key in (*also, *mints)}
+    after_slot = {key: scope.chain.accounts.at(key, execution.slot).account for key in (*also, *mints)}
+    executions = scope.chain.executions
+    beside = {key: executions.beside(execution, key, account) for key, account in after_slot.items()}
     accounts = beside | execution.accounts
     return {
         "signature": str(Signature(execution.raw[1:65])),
