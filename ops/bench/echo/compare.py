@@ -18,7 +18,7 @@ class Ranking:
 
 
 HEADINGS: Final = ("server", "scenario", "msg/s", "p50 ms", "p90 ms", "p99 ms", "p99.9 ms", "max ms", "errors")
-MORE_HEADINGS: Final = ("server CPU %", "msg per server CPU s", "server MiB", "client CPU %", "note")
+MORE_HEADINGS: Final = ("server CPU %", "msg/CPU s", "server MiB", "client CPU %", "note")
 FULL: Final = 0.85  # of a core: below it something else was the limit
 BRIM: Final = 0.95  # of a core of its own: it was the limit, also where the client had nothing left
 
@@ -120,7 +120,7 @@ def setting(document: Document) -> tuple[str, ...]:
         f"{load['clients']:,} clients, {pace}, {load['payloadBytes']:,} B {load['payloadKind']}",
         f"{metadata['measuredSeconds']:g} s after {load['warmUpSeconds']:g} s warm-up, {metadata['startedAt'][:19]}Z",
         ", ".join(told),
-        f"processes {load['processes']} on {document['client']['coresAllowed']} cores",
+        f"processes {load['processes']}, cores {document['client']['coresAllowed']}",
     )
 
 

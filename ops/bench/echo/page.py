@@ -37,7 +37,8 @@ def page(documents: Sequence[Document], ranking: Ranking) -> str:
     charts += percentile_chart(names, documents) + _resources(names, documents)
     title = "Echo benchmark"
     meta = f"<meta charset=utf-8><meta name=viewport content='width=device-width'><title>{title}</title>"
-    style = STYLE.read_text("utf-8") + "th { white-space: nowrap; } .number { text-align: right; white-space: nowrap; }"
+    whole_words = "td { overflow-wrap: normal; } .number { text-align: right; white-space: nowrap; }"
+    style = STYLE.read_text("utf-8") + whole_words
     return (
         f"<!doctype html><html lang=en><head>{meta}<style>{style}</style></head><body><header><h1>{title}</h1>"
         f"<p class=facts>{ranked}</p></header>{_table((*HEADINGS, *MORE_HEADINGS), map(row, documents), WORDS)}"
