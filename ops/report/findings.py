@@ -1,4 +1,4 @@
-"""What did not hold in a run, gathered by check: the honest traffic's findings first, then the probes'."""
+"""What did not hold in a run, gathered by check: the honest traffic's faults first, then what the audit made of it."""
 
 from __future__ import annotations
 
@@ -63,7 +63,8 @@ def findings(document: Mapping[str, Any]) -> list[Finding]:
                 number=numbers.get(check),
             )
         )
-    return sorted(found, key=lambda one: (one.check.startswith(PROBE), -one.count, one.check))
+    # what has a transaction and its accounts to look at comes before what the audit saw of it in the end
+    return sorted(found, key=lambda one: (one.check.startswith(PROBE), one.number is None, -one.count, one.check))
 
 
 def other_reasons(document: Mapping[str, Any]) -> list[str]:

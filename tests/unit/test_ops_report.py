@@ -148,11 +148,11 @@ FAULTS = [
 
 
 def test_what_did_not_hold_is_gathered_by_check_and_leads_to_its_evidence():
-    broken = replace(AUDIT, violations=[{"id": "AUDIT-vault", "message": "one unit is missing"}])
+    broken = replace(AUDIT, violations=[{"id": "AUDIT-vault", "message": "one unit is missing"}] * 3)
     counted = Counts(faults={"PROBE-x.y": 3, "SWP-failure": 2})
     document = build(a_run(faults=FAULTS, fault_count=5, total=counted, audit=broken))
     found = findings(document)
-    assert [(one.check, one.count) for one in found] == [("SWP-failure", 2), ("AUDIT-vault", 1), ("PROBE-x.y", 3)]
+    assert [(one.check, one.count) for one in found] == [("SWP-failure", 2), ("AUDIT-vault", 3), ("PROBE-x.y", 3)]
     assert found[0].first == "pool p, slot 4, transaction Sig4, fault 2"
     assert [reason.split(":")[0] for reason in other_reasons(document)] == ["threshold violations == 0"]
     page = render(document)
