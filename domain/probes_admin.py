@@ -146,9 +146,13 @@ def _changed(scene: Scene, *, step: ByAdmin, code: str, stage: Stage = Stage.LAT
 
 
 def _readonly(scene: Scene, *, step: ByAdmin) -> Attempt | None:
-    """The runtime refuses what changed, not what was written: pausing a paused pool writes what stands there."""
+    """The runtime refuses what changed, not what was written: pausing a paused pool writes what stands there.
+
+    So does naming the owner that a pool has already: nobody is its owner but here.
+    """
     moot = ("liquidity_paused", "swaps_paused") if step is pause else ()
-    action = Tampered(action=step(scene, scene.core), writable={2: False})
+    plain = restrict(scene, scene.core, NOWHERE) if step is restrict else step(scene, scene.core)
+    action = Tampered(action=plain, writable={2: False})
     return refused(scene, [action], READONLY, moot=moot)
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from domain.chains import ChainKind, pool_chain_id
 from domain.probes import Verdict
+from domain.probes_admin import restrict
 from domain.probes_catalogue import BY_NAME, CATALOGUE
 from ops.localnet.program.build import PROGRAM_SO, build
 from ops.localnet.program.mutants import MUTANTS
@@ -67,6 +68,17 @@ def test_the_program_passes_every_probe(ratio, options):
     found = verdicts(PROGRAM_SO, list(BY_NAME), ratio, **options)
     assert {name: what for name, what in found.items() if what not in ("ok", "not made")} == {}
     assert sum(what == "ok" for what in found.values()) > len(CATALOGUE) - 120
+
+
+def test_a_read_only_pool_is_refused_also_where_it_has_an_owner_already():
+    """The runtime looks at what changed: naming the same owner again is no change."""
+    world = ProbeWorld(PROGRAM_SO, (9, 6))
+    pool = world.add_pool(1_000_000_000, 160_000_000)
+    scene = world.scene(pool, world.add_strangers(pool), None)
+    world.must(restrict(scene, scene.core), signers=(scene.core,))
+    judged = world.run(BY_NAME["admin.owner-only.pool-readonly"], scene)
+    assert judged is not None
+    assert (judged.verdict, judged.code) == (Verdict.OK, "ReadonlyDataModified")
 
 
 @pytest.mark.parametrize("number", CATCHES)
