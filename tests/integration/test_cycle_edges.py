@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from domain.chains import command_chain_id
+from domain.chains import ChainKind, command_chain_id, pool_chain_id
 from domain.ids import ChainId, ThreadId
 from domain.state import Order, ThreadState
 from domain.thread import OrderKind, ThreadStatus
@@ -52,6 +52,17 @@ def landed(world, thread) -> None:
     assert store.get_chain(thread).intents  # nobody has settled it meanwhile
 
 
+def alone(world, thread) -> None:
+    """Leave the thread with an open operation, and no payment of its pool under way."""
+    pool_id = world.runtime.thread(ThreadId(thread)).pool_id
+    payers = [pool_chain_id(kind, pool_id) for kind in (ChainKind.SHARE, ChainKind.REFILL)]
+
+    def is_open(chain_id) -> bool:
+        return bool(json.loads(record_of(world, chain_id).intents or "[]"))
+
+    world.until(lambda: is_open(thread) and not any(map(is_open, payers)), "an open operation and nothing else")
+
+
 def ordered(world, thread, method) -> None:
     """Give the thread an order, and let nothing but its command run."""
     command = command_chain_id(world.send(method, thread_id=thread))
@@ -86,6 +97,7 @@ def test_a_snapshot_counts_as_checked_once_its_check_is_committed(world, thread)
 
 def test_what_is_settled_as_an_order_begins_is_not_owed_by_a_wallet_that_is_emptied(world, thread):
     """Were it, its payment and the order's own operations would reach for the same tokens."""
+    alone(world, thread)
     landed(world, thread)
     ordered(world, thread, "empty_thread")
 
